@@ -1,0 +1,36 @@
+# Thin: two commands, each doing all the set-up on a fresh Debian 12. The build itself is CMake (see CMakePresets.json).
+PRESET ?= dev
+
+.PHONY: help run test setup build fmt clean
+
+help:
+	@echo 'make run                 build, start chatd, replay a chat through it and prove the result'
+	@echo 'make run LOGS="file …"   the same with your own logs; HISTORIES=dir writes what each client reads'
+	@echo 'make test                build and run every test'
+	@echo 'make build [PRESET=dev]  build only (dev, release, tsan, coverage, fuzz) into build/PRESET'
+	@echo 'make setup               install what the build needs (apt)'
+	@echo 'make fmt                 format the sources (needs clang-format)'
+	@echo 'make clean               remove build/'
+
+run: export LOGS := $(LOGS)
+run: export HISTORIES := $(HISTORIES)
+run: PRESET = release
+run: build
+	@scripts/run.sh
+
+test: setup
+	@scripts/test.sh
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	@cmake --preset $(PRESET) --log-level=WARNING >/dev/null
+	@cmake --build --preset $(PRESET)
+
+fmt:
+	@command -v clang-format >/dev/null || { echo 'make fmt: clang-format is not installed'; exit 1; }
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	rm -rf build
