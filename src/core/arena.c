@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/arena.h"
+
+#include <string.h>
+
+enum { ALIGNMENT = 16 };
+
+/* The bytes of a chunk follow its head. 16 is the alignment of malloc, and the size of the head is a multiple of it. */
+typedef struct ch_arena_chunk {
+  struct ch_arena_chunk *older;
+  size_t len;
+  size_t used_len;
+  size_t pad;
+} chunk;
+
+_Static_assert(sizeof(chunk) % ALIGNMENT == 0, "the first piece of a chunk must be aligned");
+
+void ch_arena_init(ch_arena *arena, const ch_allocator *alloc, size_t chunk_len, size_t cap_len) {
+  *arena = (ch_arena){.alloc = alloc, .chunk_len = chunk_len, .cap_len = cap_len};
+}
+
+static void free_chunks(ch_arena *arena, chunk *from) {
+  while (from) {
+    chunk *older = from->older;
+    ch_free(arena->alloc, from);
+    from = older;
+  }
+}
+
+void ch_arena_fini(ch_arena *arena) {
+  free_chunks(arena, arena->newest);
+  *arena = (ch_arena){0};
+}
+
+void ch_arena_reset(ch_arena *arena) {
+  arena->used_len = 0;
+  if (!arena->newest) return;
+  free_chunks(arena, arena->newest->older);
+  arena->newest->older = NULL;
+  arena->newest->used_len = 0;
+}
+
+/* A chunk is added only when what is left of the newest is less than len, so the waste is less than what is handed
+ * out. */
+static chunk *add_chunk(ch_arena *arena, size_t len) {
+  size_t chunk_len = len > arena->chunk_len ? len : arena->chunk_len;
+  chunk *added = ch_alloc(arena->alloc, sizeof *added + chunk_len);
+  if (!added) return NULL;
+  *added = (chunk){.older = arena->newest, .len = chunk_len};
+  arena->newest = added;
+  return added;
+}
+
+void *ch_arena_alloc(ch_arena *arena, size_t len) {
+  size_t left = arena->cap_len - arena->used_len;
+  size_t rounded = len > 0 ? (len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
+  if (len > left || rounded > left) return NULL;
+  chunk *from = arena->newest;
+  if (!from || rounded > from->len - from->used_len) from = add_chunk(arena, rounded);
+  if (!from) return NULL;
+  void *piece = (char *)(from + 1) + from->used_len;
+  from->used_len += rounded;
+  arena->used_len += rounded;
+  return piece;
+}
+
+void *ch_arena_calloc(ch_arena *arena, size_t count, size_t item_len) {
+  if (item_len > 0 && count > SIZE_MAX / item_len) return NULL;
+  void *piece = ch_arena_alloc(arena, count * item_len);
+  if (piece) memset(piece, 0, count * item_len);
+  return piece;
+}
+
+void *ch_arena_dup(ch_arena *arena, const void *data, size_t len) {
+  char *copy = len < SIZE_MAX ? ch_arena_alloc(arena, len + 1) : NULL;
+  if (!copy) return NULL;
+  if (len > 0) memcpy(copy, data, len);
+  copy[len] = '\0';
+  return copy;
+}
+
+static void *protobuf_alloc(void *arena, size_t len) {
+  return ch_arena_alloc(arena, len);
+}
+
+static void protobuf_free(void *arena, void *piece) {
+  (void)arena;
+  (void)piece;
+}
+
+ProtobufCAllocator ch_arena_protobuf(ch_arena *arena) {
+  return (ProtobufCAllocator){.alloc = protobuf_alloc, .free = protobuf_free, .allocator_data = arena};
+}
