@@ -18,7 +18,14 @@ foreach(side client server)
   list(APPEND installed ${side})
 
   string(TOUPPER ${side} SIDE)
-  list(JOIN CHAT_${SIDE}_MODULES " " CHAT_PC_REQUIRES)
+  # Our archive beside the shared libraries of others. Not Requires.private: "pkg-config --static" would then also ask for what
+  # their archives need, which is not always installed.
+  set(CHAT_PC_LIBS_PRIVATE "")
+  foreach(module IN LISTS CHAT_${SIDE}_MODULES)
+    list(APPEND CHAT_PC_LIBS_PRIVATE ${${module}_LDFLAGS})
+  endforeach()
+  list(REMOVE_DUPLICATES CHAT_PC_LIBS_PRIVATE)
+  list(JOIN CHAT_PC_LIBS_PRIVATE " " CHAT_PC_LIBS_PRIVATE)
   configure_file(cmake/chat-${side}.pc.in ${PROJECT_BINARY_DIR}/chat-${side}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/chat-${side}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()
