@@ -6,15 +6,13 @@
 #ifndef CH_CORE_BYTES_H
 #define CH_CORE_BYTES_H
 
+#include <chat/chat.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Lives as long as what it points into. data may be NULL when len is 0. */
-typedef struct ch_bytes {
-  const uint8_t *data;
-  size_t len;
-} ch_bytes;
+typedef chat_bytes ch_bytes;
 
 ch_bytes ch_bytes_of(const void *data, size_t len);
 /* The bytes of a NUL-terminated string, without the NUL; of NULL, none. */

@@ -10,18 +10,14 @@
 #ifndef CH_CORE_ENV_H
 #define CH_CORE_ENV_H
 
+#include <chat/chat.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* A deadline that never comes; what a machine without a timer gives as its next deadline. In ms. */
 #define CH_NEVER_MS UINT64_MAX
 
-typedef struct ch_allocator {
-  /* old NULL: allocate len bytes, aligned as malloc does. len 0: free old, give NULL. Else resize, keeping old on failure.
-   * NULL for a len above 0 means that there is no memory. */
-  void *(*resize)(void *arg, void *old, size_t len);
-  void *arg;
-} ch_allocator;
+typedef chat_allocator ch_allocator;
 
 typedef struct ch_env {
   const ch_allocator *alloc;                        /* NULL: malloc's family */
