@@ -35,8 +35,9 @@ stage() {
     shift
     printf '%-14s ' "$name"
     began=$(date +%s)
-    status=0
-    "$@" >"$log" 2>&1 </dev/null || status=$?
+    # In a subshell: a stage's variables are its own.
+    ("$@") >"$log" 2>&1 </dev/null
+    status=$?
     seconds=$(($(date +%s) - began))
 
     result=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
