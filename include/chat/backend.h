@@ -39,6 +39,7 @@ extern "C" {
 typedef struct chat_op chat_op;
 typedef struct chat_transport chat_transport;
 typedef struct chat_cache chat_cache;
+typedef struct chat_backend chat_backend;
 
 /* Head of every op: the first member of each op struct below. */
 struct chat_op {
@@ -76,10 +77,10 @@ enum {
   CHAT_BACKEND_DERIVES_HEADS = 2 /* store: heads are derived from conversation state in one snapshot (rule V7); no WRITE_HEADS */
 };
 
-typedef struct chat_backend {
+struct chat_backend {
   const chat_backend_vtable *vtable;
   void *self;
-} chat_backend;
+};
 
 enum {
   CHAT_OP_LOG_INFO = 1,
