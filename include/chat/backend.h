@@ -37,9 +37,6 @@ extern "C" {
 #endif
 
 typedef struct chat_op chat_op;
-typedef struct chat_transport chat_transport;
-typedef struct chat_cache chat_cache;
-typedef struct chat_backend chat_backend;
 
 /* Head of every op: the first member of each op struct below. */
 struct chat_op {

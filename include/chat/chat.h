@@ -137,6 +137,11 @@ enum {
 
 /* ------------------------------------------------------------------------------------------------ seams */
 
+/* What may be plugged in: chat/backend.h. */
+typedef struct chat_transport chat_transport;
+typedef struct chat_cache chat_cache;
+typedef struct chat_backend chat_backend;
+
 /* Memory. resize(arg, NULL, len) allocates, aligned as malloc does; (arg, old, 0) frees and gives NULL; else it resizes, keeping old where it gives NULL.
  * Called from any thread of the library. */
 typedef struct chat_allocator {

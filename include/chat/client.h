@@ -33,8 +33,6 @@ extern "C" {
 #endif
 
 typedef struct chat_client chat_client;
-typedef struct chat_transport chat_transport; /* backend.h */
-typedef struct chat_cache chat_cache;         /* backend.h */
 
 /* ------------------------------------------------------------------------------------------------ life */
 

@@ -25,7 +25,6 @@ extern "C" {
 
 typedef struct chat_server chat_server;
 typedef struct chat_ticket chat_ticket;
-typedef struct chat_backend chat_backend;
 
 /* ------------------------------------------------------------------------------------------------ hooks */
 
