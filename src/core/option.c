@@ -9,7 +9,7 @@
 
 enum { QUOTED_LEN_MAX = 64 };
 
-/* --- names ----------------------------------------------------------------------------------------------------- */
+/* --- names --- */
 
 static uint8_t folded(uint8_t byte) {
   if (byte >= 'A' && byte <= 'Z') return byte | 0x20;
@@ -39,21 +39,21 @@ static int word_index(const char *const *words, ch_bytes text) {
   return -1;
 }
 
-/* --- numbers with units ---------------------------------------------------------------------------------------- */
+/* --- numbers with units --- */
 
 /* From the largest to the smallest, which is 1. */
-typedef struct unit {
+typedef struct unit_row {
   const char *suffix;
   int64_t factor;
-} unit;
+} unit_row;
 
-static const unit count_units[] = {{"", 1}};
-static const unit size_units[] = {
+static const unit_row count_units[] = {{"", 1}};
+static const unit_row size_units[] = {
     {"t", INT64_C(1) << 40}, {"g", INT64_C(1) << 30}, {"m", INT64_C(1) << 20}, {"k", INT64_C(1) << 10}, {"", 1}};
-static const unit duration_units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+static const unit_row duration_units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
 
 typedef struct unit_list {
-  const unit *units;
+  const unit_row *units;
   size_t count;
   const char *noun;
 } unit_list;
@@ -81,7 +81,7 @@ static bool take_digits(ch_bytes *text, int64_t *out) {
 static bool scale(const unit_list *list, ch_bytes suffix, int64_t *number) {
   if (*number == 0 && suffix.len == 0) return true;
   for (size_t i = 0; i < list->count; i++) {
-    const unit *unit = &list->units[i];
+    const unit_row *unit = &list->units[i];
     if (!same_word(unit->suffix, suffix)) continue;
     if (*number > INT64_MAX / unit->factor) return false;
     *number *= unit->factor;
@@ -100,13 +100,13 @@ static bool parse_number(const ch_option *option, ch_bytes text, int64_t *out) {
 
 /* In the largest unit that gives a whole number. */
 static void put_number(ch_buf *out, ch_option_type type, int64_t number) {
-  const unit *unit = unit_lists[type].units;
+  const unit_row *unit = unit_lists[type].units;
   while (number % unit->factor != 0 || (number == 0 && unit->factor > 1))
     unit++;
   ch_buf_printf(out, "%" PRId64 "%s", number / unit->factor, unit->suffix);
 }
 
-/* --- one parser for each type: sets the field at value, or gives false without an effect ------------------------- */
+/* --- one parser for each type: sets the field at value, or gives false without an effect --- */
 
 static bool parse_bool(const ch_option *option, ch_bytes text, void *value) {
   static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1", NULL};
@@ -145,7 +145,7 @@ static bool parse_enum(const ch_option *option, ch_bytes text, void *value) {
   return index >= 0;
 }
 
-/* --- one line for each type: what may be written ----------------------------------------------------------------- */
+/* --- one line for each type: what may be written --- */
 
 static void put_bool_allowed(const ch_option *option, ch_buf *out) {
   (void)option;
@@ -185,7 +185,7 @@ void ch_option_put_allowed(const ch_option *option, ch_buf *out) {
   types[option->type].put_allowed(option, out);
 }
 
-/* --- errors -------------------------------------------------------------------------------------------------------- */
+/* --- errors --- */
 
 /* What was given may be long, or hold bytes that a terminal obeys. */
 static void put_quoted(ch_buf *out, ch_bytes given) {
@@ -218,7 +218,7 @@ static int fail_value(ch_options options, const ch_option *option, ch_bytes text
   return CHAT_E_INVALID;
 }
 
-/* --- setting ------------------------------------------------------------------------------------------------------- */
+/* --- setting --- */
 
 static bool set_row(ch_options options, const ch_option *option, ch_bytes text) {
   return types[option->type].parse(option, text, (char *)options.values + option->offset);

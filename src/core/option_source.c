@@ -16,7 +16,7 @@ static bool split(ch_bytes text, char separator, ch_bytes *head, ch_bytes *tail)
   return true;
 }
 
-/* --- command line ---------------------------------------------------------------------------------------------- */
+/* --- command line --- */
 
 static bool is_flag(const ch_options *options, ch_bytes name) {
   const ch_option *option = ch_option_find(options->table, name);
@@ -51,7 +51,7 @@ int ch_options_from_args(ch_options options, int count, const char *const *args,
   return CHAT_OK;
 }
 
-/* --- file ------------------------------------------------------------------------------------------------------ */
+/* --- file --- */
 
 static bool is_blank(uint8_t byte) {
   return byte == ' ' || byte == '\t' || byte == '\r';
@@ -86,7 +86,7 @@ int ch_options_from_file(ch_options options, ch_bytes text) {
   return error;
 }
 
-/* --- environment ------------------------------------------------------------------------------------------------ */
+/* --- environment --- */
 
 int ch_options_from_environment(ch_options options, const char *prefix, const char *const *environment) {
   size_t prefix_len = strlen(prefix);
