@@ -75,8 +75,10 @@ int ch_auth_jwt_new(const ch_auth_jwt_options *options, ch_auth_jwt **out, char 
   if (!auth) return CHAT_E_NOMEM;
   pthread_mutex_init(&auth->mutex, NULL);
   int error = options_copy(auth, options);
-  if (error) why_set(why, why_max, "out of memory");
-  else error = ch_jwt_keys_load(auth->specs, auth->spec_count, &auth->keys, why, why_max);
+  if (error)
+    why_set(why, why_max, "out of memory");
+  else
+    error = ch_jwt_keys_load(auth->specs, auth->spec_count, &auth->keys, why, why_max);
   if (error) {
     ch_auth_jwt_free(auth);
     return error;
@@ -88,7 +90,8 @@ int ch_auth_jwt_new(const ch_auth_jwt_options *options, ch_auth_jwt **out, char 
 void ch_auth_jwt_free(ch_auth_jwt *auth) {
   if (!auth) return;
   ch_jwt_keys_free(auth->keys);
-  for (size_t i = 0; i < auth->spec_count; i++) free((void *)auth->specs[i]);
+  for (size_t i = 0; i < auth->spec_count; i++)
+    free((void *)auth->specs[i]);
   free(auth->specs);
   free(auth->issuer);
   free(auth->audience);
@@ -174,7 +177,8 @@ static const ch_jwt_key *key_choose(const ch_jwt_keys *keys, const json_t *heade
 }
 
 static int signature_check(const char *token, const ch_jwt_key *key) {
-  static const jwt_alg_t alg[CH_JWT_ALG_COUNT] = {[CH_JWT_HS256] = JWT_ALG_HS256, [CH_JWT_RS256] = JWT_ALG_RS256, [CH_JWT_ES256] = JWT_ALG_ES256};
+  static const jwt_alg_t alg[CH_JWT_ALG_COUNT] = {
+      [CH_JWT_HS256] = JWT_ALG_HS256, [CH_JWT_RS256] = JWT_ALG_RS256, [CH_JWT_ES256] = JWT_ALG_ES256};
   jwt_t *jwt = NULL;
   int failed = jwt_decode(&jwt, token, key->bytes, (int)key->len);
   ERR_clear_error(); /* TLS on this thread would take a failed signature's entry in the queue for its own */
@@ -247,7 +251,8 @@ static bool user_parse(const json_t *sub, ch_auth_jwt_result *out) {
 static bool device_parse(const json_t *device, ch_auth_jwt_result *out) {
   out->has_device = device != NULL;
   if (!device) return true;
-  return json_is_string(device) && ch_hex_decode(ch_bytes_of(json_string_value(device), json_string_length(device)), out->device_id, CHAT_DEVICE_ID_LEN);
+  return json_is_string(device) &&
+         ch_hex_decode(ch_bytes_of(json_string_value(device), json_string_length(device)), out->device_id, CHAT_DEVICE_ID_LEN);
 }
 
 /* Time comes last: EXPIRED tells a client to fetch a new token, which helps only if all else is right. */
@@ -259,7 +264,8 @@ static int claims_check(const ch_auth_jwt *auth, const json_t *claims, int64_t n
   return time_check(auth, claims, now_s, &out->exp_s);
 }
 
-static int token_check(const ch_auth_jwt *auth, const ch_jwt_keys *keys, const char *token, size_t token_len, int64_t now_s, ch_auth_jwt_result *out) {
+static int token_check(const ch_auth_jwt *auth, const ch_jwt_keys *keys, const char *token, size_t token_len, int64_t now_s,
+                       ch_auth_jwt_result *out) {
   struct parts p;
   json_t *claims = NULL;
   if (!parts_split(token, token_len, &p)) return CHAT_E_AUTH;

@@ -49,7 +49,9 @@ static const struct {
     [CH_JWT_ES256] = {"es256", "ES256"},
 };
 
-const char *ch_jwt_alg_name(enum ch_jwt_alg alg) { return algs[alg].name; }
+const char *ch_jwt_alg_name(enum ch_jwt_alg alg) {
+  return algs[alg].name;
+}
 
 __attribute__((format(printf, 3, 4))) static int fail(struct loader *l, int error, const char *format, ...) {
   if (l->why && l->why_max) {
@@ -63,10 +65,10 @@ __attribute__((format(printf, 3, 4))) static int fail(struct loader *l, int erro
 
 static int fail_errno(struct loader *l, const char *path) {
   switch (errno) {
-    case ENOMEM: return fail(l, CHAT_E_NOMEM, "out of memory");
-    case ENOENT: return fail(l, CHAT_E_IO, "%s: not found", path);
-    case EACCES: return fail(l, CHAT_E_IO, "%s: permission denied", path);
-    default: return fail(l, CHAT_E_IO, "%s: cannot be read (errno %d)", path, errno);
+  case ENOMEM: return fail(l, CHAT_E_NOMEM, "out of memory");
+  case ENOENT: return fail(l, CHAT_E_IO, "%s: not found", path);
+  case EACCES: return fail(l, CHAT_E_IO, "%s: permission denied", path);
+  default: return fail(l, CHAT_E_IO, "%s: cannot be read (errno %d)", path, errno);
   }
 }
 
@@ -180,20 +182,24 @@ static int key_read(struct loader *l, const char *path, ch_jwt_key *key) {
   unsigned char file[CH_JWT_KEY_FILE_MAX + 1];
   size_t len = 0;
   int error = file_read(l, path, file, &len);
-  if (!error && key->alg == CH_JWT_HS256) error = secret_parse(l, path, file, len, key);
-  else if (!error) error = pem_parse(l, path, file, len, key);
+  if (!error && key->alg == CH_JWT_HS256)
+    error = secret_parse(l, path, file, len, key);
+  else if (!error)
+    error = pem_parse(l, path, file, len, key);
   sodium_memzero(file, sizeof file);
   return error;
 }
 
 static int key_add(struct loader *l, const struct source *s) {
-  if (s->kid_len == 0 || s->kid_len > CH_JWT_KID_MAX) return fail(l, CHAT_E_INVALID, "%s: a key id has 1 to %d bytes", s->path, CH_JWT_KID_MAX);
+  if (s->kid_len == 0 || s->kid_len > CH_JWT_KID_MAX)
+    return fail(l, CHAT_E_INVALID, "%s: a key id has 1 to %d bytes", s->path, CH_JWT_KID_MAX);
   if (l->keys->count == CH_JWT_KEYS_MAX) return fail(l, CHAT_E_INVALID, "%s: more than %d keys", s->path, CH_JWT_KEYS_MAX);
   ch_jwt_key *key = &l->keys->keys[l->keys->count];
   key->alg = s->alg;
   memcpy(key->kid, s->kid, s->kid_len);
   key->kid[s->kid_len] = '\0';
-  if (l->keys->count > 0 && ch_jwt_keys_find(l->keys, key->kid)) return fail(l, CHAT_E_INVALID, "%s: the key id %s is there twice", s->path, key->kid);
+  if (l->keys->count > 0 && ch_jwt_keys_find(l->keys, key->kid))
+    return fail(l, CHAT_E_INVALID, "%s: the key id %s is there twice", s->path, key->kid);
   int error = key_read(l, s->path, key);
   if (!error) l->keys->count++;
   return error;
@@ -206,7 +212,8 @@ static int dir_entry_add(struct loader *l, const char *dir, const char *name) {
   struct source s = {.kid = name, .path = path};
   if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path) return fail(l, CHAT_E_INVALID, "%s: the path is too long", dir);
   const char *dot = strrchr(name, '.');
-  if (!dot || !alg_parse(dot + 1, strlen(dot + 1), &s.alg)) return fail(l, CHAT_E_INVALID, "%s: its name must end in .hs256, .rs256 or .es256", path);
+  if (!dot || !alg_parse(dot + 1, strlen(dot + 1), &s.alg))
+    return fail(l, CHAT_E_INVALID, "%s: its name must end in .hs256, .rs256 or .es256", path);
   s.kid_len = (size_t)(dot - name);
   return key_add(l, &s);
 }

@@ -13,12 +13,12 @@
 #include "core/hashmap.h"
 #include "core/list.h"
 
-#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_MS  UINT64_C(1000000)
 #define NS_PER_MIN (60000 * NS_PER_MS)
 #define NOW_MAX_MS (UINT64_MAX / NS_PER_MS / 2) /* 292 years */
 
 enum {
-  SCAN_COUNT = 16,           /* least recently used buckets that are looked at for a full one */
+  SCAN_COUNT = 16, /* least recently used buckets that are looked at for a full one */
   NO_MEMORY_RETRY_MS = 1000
 };
 
@@ -43,13 +43,15 @@ struct ch_limits {
   struct table tables[CH_LIMITS_CLASS_COUNT];
 };
 
-static bucket *bucket_of(ch_list *node) { return CH_LIST_ITEM(node, bucket, recency); }
+static bucket *bucket_of(ch_list *node) {
+  return CH_LIST_ITEM(node, bucket, recency);
+}
 
 /* --- life --- */
 
-static bool options_valid(const ch_limits_options *options) {
+static bool config_valid(const ch_limits_config *config) {
   for (int c = 0; c < CH_LIMITS_CLASS_COUNT; c++) {
-    uint32_t rate = options->classes[c].rate_per_min, burst = options->classes[c].burst, max = options->classes[c].buckets_max;
+    uint32_t rate = config->classes[c].rate_per_min, burst = config->classes[c].burst, max = config->classes[c].buckets_max;
     if (rate == 0) continue;
     if (rate > CH_LIMITS_RATE_MAX || burst == 0 || burst > CH_LIMITS_BURST_MAX || max == 0 || max > CH_LIMITS_BUCKETS_MAX) return false;
   }
@@ -67,13 +69,13 @@ static void table_init(struct table *t, const ch_env *env, uint32_t rate_per_min
   ch_list_init(&t->recency);
 }
 
-int ch_limits_new(const ch_env *env, const ch_limits_options *options, ch_limits **out) {
-  if (!options_valid(options)) return CHAT_E_INVALID;
+int ch_limits_new(const ch_env *env, const ch_limits_config *config, ch_limits **out) {
+  if (!config_valid(config)) return CHAT_E_INVALID;
   ch_limits *limits = ch_calloc(env->alloc, 1, sizeof *limits);
   if (!limits) return CHAT_E_NOMEM;
   limits->alloc = env->alloc;
   for (int c = 0; c < CH_LIMITS_CLASS_COUNT; c++)
-    table_init(&limits->tables[c], env, options->classes[c].rate_per_min, options->classes[c].burst, options->classes[c].buckets_max);
+    table_init(&limits->tables[c], env, config->classes[c].rate_per_min, config->classes[c].burst, config->classes[c].buckets_max);
   *out = limits;
   return 0;
 }
@@ -81,16 +83,20 @@ int ch_limits_new(const ch_env *env, const ch_limits_options *options, ch_limits
 static void table_fini(struct table *t, const ch_allocator *alloc) {
   ch_list *node;
   ch_hashmap_fini(&t->buckets);
-  while ((node = ch_list_pop_front(&t->recency))) ch_free(alloc, bucket_of(node));
+  while ((node = ch_list_pop_front(&t->recency)))
+    ch_free(alloc, bucket_of(node));
 }
 
 void ch_limits_free(ch_limits *limits) {
   if (!limits) return;
-  for (int c = 0; c < CH_LIMITS_CLASS_COUNT; c++) table_fini(&limits->tables[c], limits->alloc);
+  for (int c = 0; c < CH_LIMITS_CLASS_COUNT; c++)
+    table_fini(&limits->tables[c], limits->alloc);
   ch_free(limits->alloc, limits);
 }
 
-size_t ch_limits_count(const ch_limits *limits, enum ch_limits_class class) { return limits->tables[class].buckets.count; }
+size_t ch_limits_count(const ch_limits *limits, enum ch_limits_class class) {
+  return limits->tables[class].buckets.count;
+}
 
 /* --- the bounded table --- */
 

@@ -9,8 +9,8 @@
  *
  * Pure. One thread at a time; each gateway thread has its own, so a limit holds for each thread.
  */
-#ifndef CH_SERVER_ROLE_LIMITS_H
-#define CH_SERVER_ROLE_LIMITS_H
+#ifndef CH_SERVER_LIMITS_H
+#define CH_SERVER_LIMITS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,24 +21,24 @@
 enum ch_limits_class { CH_LIMITS_ADDRESS, CH_LIMITS_USER, CH_LIMITS_CONVERSATION, CH_LIMITS_CLASS_COUNT };
 
 enum {
-  CH_LIMITS_KEY_MAX = 64,           /* bytes: a user id, a conversation id, an address as text */
-  CH_LIMITS_RATE_MAX = 60000000,    /* tokens a minute */
-  CH_LIMITS_BURST_MAX = 1000000,    /* tokens */
-  CH_LIMITS_BUCKETS_MAX = 1048576   /* keys in a class; about 200 bytes each */
+  CH_LIMITS_KEY_MAX = 64,         /* bytes: a user id, a conversation id, an address as text */
+  CH_LIMITS_RATE_MAX = 60000000,  /* tokens a minute */
+  CH_LIMITS_BURST_MAX = 1000000,  /* tokens */
+  CH_LIMITS_BUCKETS_MAX = 1048576 /* keys in a class; about 200 bytes each */
 };
 
-typedef struct ch_limits_options {
+typedef struct ch_limits_config {
   struct {
     uint32_t rate_per_min; /* 0: this class is not limited */
     uint32_t burst;        /* 1 to CH_LIMITS_BURST_MAX */
     uint32_t buckets_max;  /* 1 to CH_LIMITS_BUCKETS_MAX */
   } classes[CH_LIMITS_CLASS_COUNT];
-} ch_limits_options;
+} ch_limits_config;
 
 typedef struct ch_limits ch_limits;
 
-/* The env is borrowed until free. CHAT_E_INVALID (an option is out of its bounds), CHAT_E_NOMEM. */
-int ch_limits_new(const ch_env *env, const ch_limits_options *options, ch_limits **out);
+/* The env is borrowed until free. CHAT_E_INVALID (a value is out of its bounds), CHAT_E_NOMEM. */
+int ch_limits_new(const ch_env *env, const ch_limits_config *config, ch_limits **out);
 void ch_limits_free(ch_limits *limits);
 
 /*

@@ -25,8 +25,8 @@
 
 enum { NOW = 1700000000, TOKEN_MAX = 2 * CHAT_TOKEN_MAX };
 
-#define SECRET "an ASCII secret of more than 32 bytes"
-#define HS_HEADER "{\"alg\":\"HS256\",\"kid\":\"h\"}"
+#define SECRET      "an ASCII secret of more than 32 bytes"
+#define HS_HEADER   "{\"alg\":\"HS256\",\"kid\":\"h\"}"
 #define GOOD_CLAIMS "{\"sub\":\"alice\",\"exp\":1700000100}"
 
 static char dir[] = "/tmp/test_auth_jwt.XXXXXX";
@@ -48,7 +48,9 @@ static void pem_write(const char *path, EVP_PKEY *key) {
   fclose(f);
 }
 
-static void path_in(char *out, const char *name) { snprintf(out, 64, "%s/%s", dir, name); }
+static void path_in(char *out, const char *name) {
+  snprintf(out, 64, "%s/%s", dir, name);
+}
 
 static void keys_make(void) {
   path_in(path_hs, "secret");
@@ -64,7 +66,8 @@ static void keys_make(void) {
 /* --- a signer that signs whatever it is given --- */
 
 static size_t b64(char *out, const void *bytes, size_t len) {
-  sodium_bin2base64(out, sodium_base64_encoded_len(len, sodium_base64_VARIANT_URLSAFE_NO_PADDING), bytes, len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+  sodium_bin2base64(out, sodium_base64_encoded_len(len, sodium_base64_VARIANT_URLSAFE_NO_PADDING), bytes, len,
+                    sodium_base64_VARIANT_URLSAFE_NO_PADDING);
   return strlen(out);
 }
 
@@ -158,13 +161,14 @@ static int verify_hs_claims(ch_auth_jwt *auth, const char *claims) {
 /* --- RFC 7515, appendix A.1; it has no `sub`, so the signer is held to it, and then signs the same claims with one --- */
 
 static const char rfc_a1_key[] = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
-static const char rfc_a1_input[] =
-    "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+static const char rfc_a1_input[] = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9."
+                                   "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 static const char rfc_a1_signature[] = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 static size_t rfc_a1_secret(unsigned char *out) {
   size_t len = 0;
-  ck_assert_int_eq(sodium_base642bin(out, 64, rfc_a1_key, strlen(rfc_a1_key), NULL, &len, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING), 0);
+  ck_assert_int_eq(sodium_base642bin(out, 64, rfc_a1_key, strlen(rfc_a1_key), NULL, &len, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING),
+                   0);
   return len;
 }
 
@@ -203,14 +207,18 @@ END_TEST
 /* --- what is accepted --- */
 
 START_TEST(each_algorithm) {
-  static const struct { const char *header; int key; } rows[] = {
-      {HS_HEADER, 'h'}, {"{\"alg\":\"RS256\",\"kid\":\"r\",\"typ\":\"JWT\"}", 'r'}, {"{\"kid\":\"e\",\"alg\":\"ES256\"}", 'e'}};
+  static const struct {
+    const char *header;
+    int key;
+  } rows[] = {{HS_HEADER, 'h'}, {"{\"alg\":\"RS256\",\"kid\":\"r\",\"typ\":\"JWT\"}", 'r'}, {"{\"kid\":\"e\",\"alg\":\"ES256\"}", 'e'}};
   ch_auth_jwt *auth = auth_all();
   for (size_t i = 0; i < 3; i++) {
     char token[TOKEN_MAX];
     ch_auth_jwt_result result;
-    if (rows[i].key == 'h') sign_hs(token, rows[i].header, GOOD_CLAIMS, SECRET, sizeof SECRET - 1);
-    else sign_key(token, rows[i].header, GOOD_CLAIMS, rows[i].key == 'r' ? rsa_key : ec_key);
+    if (rows[i].key == 'h')
+      sign_hs(token, rows[i].header, GOOD_CLAIMS, SECRET, sizeof SECRET - 1);
+    else
+      sign_key(token, rows[i].header, GOOD_CLAIMS, rows[i].key == 'r' ? rsa_key : ec_key);
     ck_assert_int_eq(verify_at(auth, token, NOW, &result), 0);
     ck_assert_uint_eq(result.user_id_len, 5);
     ck_assert_mem_eq(result.user_id, "alice", 5);
@@ -240,12 +248,20 @@ START_TEST(device_claim) {
   ch_auth_jwt *auth = auth_one("hs256", "h", path_hs);
   char token[TOKEN_MAX];
   ch_auth_jwt_result result;
-  sign_hs(token, HS_HEADER, "{\"sub\":\"a\",\"exp\":1700000100,\"device\":\"00112233445566778899aAbBcCdDeEfF\"}", SECRET, sizeof SECRET - 1);
+  sign_hs(token, HS_HEADER, "{\"sub\":\"a\",\"exp\":1700000100,\"device\":\"00112233445566778899aAbBcCdDeEfF\"}", SECRET,
+          sizeof SECRET - 1);
   ck_assert_int_eq(verify_at(auth, token, NOW, &result), 0);
   ck_assert(result.has_device);
-  for (int i = 0; i < CHAT_DEVICE_ID_LEN; i++) ck_assert_uint_eq(result.device_id[i], (unsigned)i * 0x11);
-  static const char *const bad[] = {"\"\"", "\"0011\"", "\"00112233445566778899aabbccddeef\"", "\"00112233445566778899aabbccddeeff0\"",
-                                    "\"0011223344556677-899aabbccddeeff\"", "\"g0112233445566778899aabbccddeeff\"", "7", "null"};
+  for (int i = 0; i < CHAT_DEVICE_ID_LEN; i++)
+    ck_assert_uint_eq(result.device_id[i], (unsigned)i * 0x11);
+  static const char *const bad[] = {"\"\"",
+                                    "\"0011\"",
+                                    "\"00112233445566778899aabbccddeef\"",
+                                    "\"00112233445566778899aabbccddeeff0\"",
+                                    "\"0011223344556677-899aabbccddeeff\"",
+                                    "\"g0112233445566778899aabbccddeeff\"",
+                                    "7",
+                                    "null"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     char claims[256];
     snprintf(claims, sizeof claims, "{\"sub\":\"a\",\"exp\":1700000100,\"device\":%s}", bad[i]);
@@ -277,13 +293,25 @@ START_TEST(user_bounds) {
 END_TEST
 
 START_TEST(malformed_claims) {
-  static const char *const bad[] = {"", "x", "[]", "17", "{\"sub\":\"a\",\"exp\":1700000100", "{\"sub\":\"a\",\"exp\":1700000100}{}",
-                                    "{\"sub\":\"a\",\"sub\":\"b\",\"exp\":1700000100}", "{\"sub\":\"a\"}", "{\"sub\":\"a\",\"exp\":\"1700000100\"}",
-                                    "{\"sub\":\"a\",\"exp\":-1}", "{\"sub\":\"a\",\"exp\":1e300}", "{\"sub\":\"a\",\"exp\":9223372036854775807}",
-                                    "{\"sub\":\"a\",\"exp\":99999999999999999999}", "{\"sub\":\"a\",\"exp\":null}", "{\"sub\":\"a\",\"exp\":1700000100,\"nbf\":\"0\"}",
+  static const char *const bad[] = {"",
+                                    "x",
+                                    "[]",
+                                    "17",
+                                    "{\"sub\":\"a\",\"exp\":1700000100",
+                                    "{\"sub\":\"a\",\"exp\":1700000100}{}",
+                                    "{\"sub\":\"a\",\"sub\":\"b\",\"exp\":1700000100}",
+                                    "{\"sub\":\"a\"}",
+                                    "{\"sub\":\"a\",\"exp\":\"1700000100\"}",
+                                    "{\"sub\":\"a\",\"exp\":-1}",
+                                    "{\"sub\":\"a\",\"exp\":1e300}",
+                                    "{\"sub\":\"a\",\"exp\":9223372036854775807}",
+                                    "{\"sub\":\"a\",\"exp\":99999999999999999999}",
+                                    "{\"sub\":\"a\",\"exp\":null}",
+                                    "{\"sub\":\"a\",\"exp\":1700000100,\"nbf\":\"0\"}",
                                     "{\"sub\":\"a\",\"exp\":1700000100,\"nbf\":-5}"};
   ch_auth_jwt *auth = auth_one("hs256", "h", path_hs);
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert_msg(verify_hs_claims(auth, bad[i]) == CHAT_E_AUTH, "claims %s", bad[i]);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    ck_assert_msg(verify_hs_claims(auth, bad[i]) == CHAT_E_AUTH, "claims %s", bad[i]);
   ch_auth_jwt_free(auth);
 }
 END_TEST
@@ -327,7 +355,10 @@ START_TEST(time_with_leeway) {
 END_TEST
 
 START_TEST(issuer_and_audience) {
-  static const struct { const char *claims; int error; } rows[] = {
+  static const struct {
+    const char *claims;
+    int error;
+  } rows[] = {
       {"\"iss\":\"me\",\"aud\":\"chat\"", 0},
       {"\"iss\":\"me\",\"aud\":[\"mail\",\"chat\"]", 0},
       {"\"iss\":\"me\",\"aud\":[\"mail\"]", CHAT_E_AUTH},
@@ -364,7 +395,10 @@ END_TEST
 /* --- header, key choice --- */
 
 START_TEST(header_rules) {
-  static const struct { const char *header; int error; } rows[] = {
+  static const struct {
+    const char *header;
+    int error;
+  } rows[] = {
       {"{\"alg\":\"HS256\",\"kid\":\"h\"}", 0},
       {"{\"alg\":\"HS256\",\"kid\":\"h\",\"typ\":\"JWT\"}", 0},
       {"{\"alg\":\"HS256\",\"kid\":\"h\",\"typ\":\"JOSE\"}", CHAT_E_AUTH},
@@ -467,9 +501,11 @@ END_TEST
 /* --- the token as bytes --- */
 
 START_TEST(shapes) {
-  static const char *const bad[] = {"", ".", "..", "...", "a", "a.b", "a.b.c", "e30.e30.", "e30..e30", ".e30.e30", "e30.e30.e30.e30", "e30=.e30.e30"};
+  static const char *const bad[] = {
+      "", ".", "..", "...", "a", "a.b", "a.b.c", "e30.e30.", "e30..e30", ".e30.e30", "e30.e30.e30.e30", "e30=.e30.e30"};
   ch_auth_jwt *auth = auth_one("hs256", "h", path_hs);
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert_msg(verify(auth, bad[i]) == CHAT_E_AUTH, "%s", bad[i]);
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    ck_assert_msg(verify(auth, bad[i]) == CHAT_E_AUTH, "%s", bad[i]);
   char token[TOKEN_MAX];
   sign_hs(token, "{\"alg\":\"none\"}", GOOD_CLAIMS, SECRET, sizeof SECRET - 1);
   strrchr(token, '.')[1] = '\0'; /* unsecured, RFC 7515 A.5 */
@@ -488,10 +524,12 @@ START_TEST(size_cap) {
   ch_auth_jwt *auth = auth_one("hs256", "h", path_hs);
   char token[TOKEN_MAX];
   size_t pad = 1;
-  for (sized_token(token, pad); strlen(token) < CHAT_TOKEN_MAX - 1; sized_token(token, pad)) pad++;
+  for (sized_token(token, pad); strlen(token) < CHAT_TOKEN_MAX - 1; sized_token(token, pad))
+    pad++;
   ck_assert_uint_le(strlen(token), CHAT_TOKEN_MAX);
   ck_assert_int_eq(verify(auth, token), 0);
-  do sized_token(token, ++pad);
+  do
+    sized_token(token, ++pad);
   while (strlen(token) <= CHAT_TOKEN_MAX);
   ck_assert_int_eq(verify(auth, token), CHAT_E_AUTH);
   ch_auth_jwt_free(auth);
@@ -590,8 +628,10 @@ static int load_file(const char *alg, const char *name, const void *bytes, size_
 }
 
 START_TEST(bad_specs) {
-  static const char *const bad[] = {"", "hs256", "hs256:k", "hs512:k:/dev/null", "HS256:k:/dev/null", "none:k:/dev/null", "hs256::/dev/null", "hs256:k:/dev/null"};
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) ck_assert_msg(load(bad[i], NULL) == CHAT_E_INVALID, "%s", bad[i]);
+  static const char *const bad[] = {
+      "", "hs256", "hs256:k", "hs512:k:/dev/null", "HS256:k:/dev/null", "none:k:/dev/null", "hs256::/dev/null", "hs256:k:/dev/null"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    ck_assert_msg(load(bad[i], NULL) == CHAT_E_INVALID, "%s", bad[i]);
   ck_assert_int_eq(load(NULL, NULL), CHAT_E_INVALID);
   ck_assert_int_eq(load("hs256:k:/nonexistent/secret", NULL), CHAT_E_IO);
   ck_assert_str_eq(why, "/nonexistent/secret: not found");
@@ -746,7 +786,8 @@ struct reader {
 static void *read_often(void *arg) {
   struct reader *r = arg;
   ch_auth_jwt_result result;
-  for (int i = 0; i < 500; i++) r->failures += ch_auth_jwt_verify(r->auth, (const uint8_t *)r->token, strlen(r->token), NOW, &result) != 0;
+  for (int i = 0; i < 500; i++)
+    r->failures += ch_auth_jwt_verify(r->auth, (const uint8_t *)r->token, strlen(r->token), NOW, &result) != 0;
   return NULL;
 }
 
@@ -761,7 +802,8 @@ START_TEST(reload_beside_readers) {
     readers[i] = (struct reader){.auth = auth, .token = token};
     ck_assert_int_eq(pthread_create(&threads[i], NULL, read_often, &readers[i]), 0);
   }
-  for (int i = 0; i < 50; i++) ck_assert_int_eq(ch_auth_jwt_reload(auth, why, sizeof why), 0);
+  for (int i = 0; i < 50; i++)
+    ck_assert_int_eq(ch_auth_jwt_reload(auth, why, sizeof why), 0);
   for (int i = 0; i < 3; i++) {
     pthread_join(threads[i], NULL);
     ck_assert_int_eq(readers[i].failures, 0);

@@ -52,13 +52,13 @@ static void teardown(void) {
 }
 
 static void limits_make(uint32_t rate_per_min, uint32_t burst, uint32_t buckets_max) {
-  ch_limits_options options;
+  ch_limits_config config;
   for (int c = 0; c < CH_LIMITS_CLASS_COUNT; c++) {
-    options.classes[c].rate_per_min = rate_per_min;
-    options.classes[c].burst = burst;
-    options.classes[c].buckets_max = buckets_max;
+    config.classes[c].rate_per_min = rate_per_min;
+    config.classes[c].burst = burst;
+    config.classes[c].buckets_max = buckets_max;
   }
-  ck_assert_int_eq(ch_limits_new(&env, &options, &limits), 0);
+  ck_assert_int_eq(ch_limits_new(&env, &config, &limits), 0);
 }
 
 static int take(const char *user, uint32_t cost, uint64_t now_ms) {
@@ -69,7 +69,8 @@ static int take(const char *user, uint32_t cost, uint64_t now_ms) {
 
 START_TEST(burst_then_rate) {
   limits_make(60, 3, 10); /* one a second */
-  for (int i = 0; i < 3; i++) ck_assert_int_eq(take("a", 1, START_MS), 0);
+  for (int i = 0; i < 3; i++)
+    ck_assert_int_eq(take("a", 1, START_MS), 0);
   ck_assert_int_eq(take("a", 1, START_MS), CHAT_E_AGAIN);
   ck_assert_uint_eq(retry_after_ms, 1000);
   ck_assert_int_eq(take("a", 1, START_MS + 999), CHAT_E_AGAIN);
@@ -77,7 +78,8 @@ START_TEST(burst_then_rate) {
   ck_assert_int_eq(take("a", 1, START_MS + 1000), 0);
   ck_assert_int_eq(take("a", 1, START_MS + 1000), CHAT_E_AGAIN);
   /* a long pause fills it to the burst, not beyond */
-  for (int i = 0; i < 3; i++) ck_assert_int_eq(take("a", 1, START_MS + 100000), 0);
+  for (int i = 0; i < 3; i++)
+    ck_assert_int_eq(take("a", 1, START_MS + 100000), 0);
   ck_assert_int_eq(take("a", 1, START_MS + 100000), CHAT_E_AGAIN);
 }
 END_TEST
@@ -86,7 +88,7 @@ START_TEST(costs) {
   limits_make(60, 10, 10);
   ck_assert_int_eq(take("a", 7, START_MS), 0);
   ck_assert_int_eq(take("a", 5, START_MS), CHAT_E_AGAIN);
-  ck_assert_uint_eq(retry_after_ms, 2000); /* 3 there, 5 asked */
+  ck_assert_uint_eq(retry_after_ms, 2000);     /* 3 there, 5 asked */
   ck_assert_int_eq(take("a", 3, START_MS), 0); /* the refusal took nothing */
   ck_assert_int_eq(take("a", 0, START_MS), 0);
   ck_assert_int_eq(take("b", UINT32_MAX, START_MS), 0); /* counts as the burst */
@@ -100,7 +102,8 @@ END_TEST
 START_TEST(sub_millisecond_rate) {
   limits_make(6000000, 100, 10); /* 100 a millisecond */
   for (int ms = 0; ms < 50; ms++) {
-    for (int i = 0; i < 100; i++) ck_assert_int_eq(take("a", 1, START_MS + (uint64_t)ms), 0);
+    for (int i = 0; i < 100; i++)
+      ck_assert_int_eq(take("a", 1, START_MS + (uint64_t)ms), 0);
     ck_assert_int_eq(take("a", 1, START_MS + (uint64_t)ms), CHAT_E_AGAIN);
     ck_assert_uint_eq(retry_after_ms, 1);
   }
@@ -167,9 +170,10 @@ START_TEST(keys_and_classes_are_apart) {
 END_TEST
 
 START_TEST(unlimited_class) {
-  ch_limits_options options = {.classes = {[CH_LIMITS_ADDRESS] = {.rate_per_min = 60, .burst = 1, .buckets_max = 1}}};
-  ck_assert_int_eq(ch_limits_new(&env, &options, &limits), 0);
-  for (int i = 0; i < 1000; i++) ck_assert_int_eq(take("a", 1000, START_MS), 0);
+  ch_limits_config config = {.classes = {[CH_LIMITS_ADDRESS] = {.rate_per_min = 60, .burst = 1, .buckets_max = 1}}};
+  ck_assert_int_eq(ch_limits_new(&env, &config, &limits), 0);
+  for (int i = 0; i < 1000; i++)
+    ck_assert_int_eq(take("a", 1000, START_MS), 0);
   ck_assert_uint_eq(ch_limits_count(limits, CH_LIMITS_USER), 0);
 }
 END_TEST
@@ -227,21 +231,22 @@ END_TEST
 
 /* --- errors --- */
 
-START_TEST(bad_options) {
-  static const struct { uint32_t rate, burst, max; } bad[] = {
-      {CH_LIMITS_RATE_MAX + 1, 1, 1}, {1, 0, 1}, {1, CH_LIMITS_BURST_MAX + 1, 1}, {1, 1, 0}, {1, 1, CH_LIMITS_BUCKETS_MAX + 1}};
+START_TEST(bad_config) {
+  static const struct {
+    uint32_t rate, burst, max;
+  } bad[] = {{CH_LIMITS_RATE_MAX + 1, 1, 1}, {1, 0, 1}, {1, CH_LIMITS_BURST_MAX + 1, 1}, {1, 1, 0}, {1, 1, CH_LIMITS_BUCKETS_MAX + 1}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-    ch_limits_options options = {.classes = {[CH_LIMITS_CONVERSATION] = {bad[i].rate, bad[i].burst, bad[i].max}}};
-    ck_assert_int_eq(ch_limits_new(&env, &options, &limits), CHAT_E_INVALID);
+    ch_limits_config config = {.classes = {[CH_LIMITS_CONVERSATION] = {bad[i].rate, bad[i].burst, bad[i].max}}};
+    ck_assert_int_eq(ch_limits_new(&env, &config, &limits), CHAT_E_INVALID);
   }
 }
 END_TEST
 
 /* Out of memory at each step: the draw is refused, nothing leaks, and it passes when there is memory again. */
 START_TEST(out_of_memory) {
-  ch_limits_options options = {0};
+  ch_limits_config config = {0};
   memory.left = 0;
-  ck_assert_int_eq(ch_limits_new(&env, &options, &limits), CHAT_E_NOMEM);
+  ck_assert_int_eq(ch_limits_new(&env, &config, &limits), CHAT_E_NOMEM);
   memory.left = -1;
   limits_make(60, 1, 10);
   for (int left = 0; left < 2; left++) {
@@ -271,7 +276,7 @@ static Suite *suite(void) {
   tcase_add_test(t, full_buckets_go_first);
   tcase_add_test(t, else_the_least_recently_used);
   tcase_add_test(t, a_flood_stays_bounded);
-  tcase_add_test(t, bad_options);
+  tcase_add_test(t, bad_config);
   tcase_add_test(t, out_of_memory);
   suite_add_tcase(s, t);
   return s;
