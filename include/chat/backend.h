@@ -18,7 +18,10 @@
  *   CHAT_E_AGAIN      it did not happen and may later
  *   CHAT_E_FULL / CHAT_E_IO / CHAT_E_CORRUPT / CHAT_E_NOMEM   it did not happen, for that reason
  *   CHAT_E_CANCELED   the port is being freed (long polls end so)
- * port_free returns only when every op submitted through it has come back (it gives long polls CHAT_E_CANCELED; poll until NULL).
+ * Stopping: port_cancel refuses new ops (CHAT_E_CLOSED) and ends long polls at once with CHAT_E_CANCELED; other ops finish as they would. The owner polls until all of
+ * its ops are back, then calls port_free.
+ *
+ * Long polls (LOG_READ, DIRECTORY_CHANGES, LINK_RECEIVE) come back empty after about wait_ms; a backend inside this process may wait longer, until there is something.
  *
  * Results are allocated from the op's arena with chat_op_alloc and live as long as the op. Nothing in an op points into the backend.
  *
@@ -63,6 +66,7 @@ typedef struct chat_backend_vtable {
   const char *name;    /* "log_mem" */
   uint32_t flags;      /* CHAT_BACKEND_* */
   int (*port_new)(void *self, chat_wake wake, void **port);
+  void (*port_cancel)(void *self, void *port);
   void (*port_free)(void *self, void *port);
   int (*submit)(void *self, void *port, chat_op *op);
   chat_op *(*poll)(void *self, void *port);
