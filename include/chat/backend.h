@@ -25,7 +25,7 @@
  *
  * Results are allocated from the op's arena with chat_op_alloc and live as long as the op. Nothing in an op points into the backend.
  *
- * POSITION. A u64 that orders the records of one partition of one topic: the log's epoch in the upper 15 bits (below the sign), offset + 1 in the lower 48.
+ * POSITION. A u64 that orders the records of one partition of one topic: the log's epoch (0 to 16,383) in the upper bits, offset + 1 in the lower 48.
  * 0: before the first record.
  *
  * The contract suites (tests/contract) run against every version of a kind; a new backend is done when its suite passes.
@@ -128,7 +128,7 @@ enum { CHAT_TOPIC_MESSAGES = 0, CHAT_TOPIC_DELIVERIES = 1, CHAT_TOPIC_COUNT = 2 
 
 typedef struct chat_log_record {
   uint64_t position;  /* result of APPEND and READ */
-  uint64_t append_ms; /* result: Unix time at which the log took it; never falls within a partition */
+  uint64_t append_ms; /* result: Unix time at which the log took it; may repeat, and (Kafka, another leader) fall back a little */
   chat_bytes data;    /* at most 256 KiB */
 } chat_log_record;
 
@@ -140,7 +140,9 @@ typedef struct chat_log_info { /* CHAT_OP_LOG_INFO: what is in the log of one pa
   uint8_t identity[16];          /* result: drawn when the log was made; another one means another log */
 } chat_log_info;
 
-typedef struct chat_log_append { /* CHAT_OP_LOG_APPEND: all of one partition; durable when status is 0 */
+/* CHAT_OP_LOG_APPEND: all of one partition; durable when status is 0. Else each record has its own fate: one with a position is in; the others are not known to be
+ * (CHAT_E_UNKNOWN), or are not (any other status). */
+typedef struct chat_log_append {
   chat_op op;
   uint32_t topic, partition;
   chat_log_record *records; /* positions and times are filled in */
@@ -291,9 +293,9 @@ typedef struct chat_store_heads {
   uint32_t more;
 } chat_store_heads;
 
-typedef struct chat_store_position { /* CHAT_OP_STORE_POSITION: consumed position of a partition, as stored by APPLY; 0: none */
+typedef struct chat_store_position { /* CHAT_OP_STORE_POSITION: consumed position of a partition, as stored by APPLY (MESSAGES) or WRITE_HEADS (DELIVERIES); 0: none */
   chat_op op;
-  uint32_t partition;
+  uint32_t topic, partition;
   uint64_t position;
 } chat_store_position;
 

@@ -338,7 +338,7 @@ static const chat_backend_vtable vtable = {
 static bool config_valid(const ch_log_mem_config *config) {
   for (int t = 0; t < CHAT_TOPIC_COUNT; t++)
     if (config->partitions[t] == 0 || config->partitions[t] > 1024) return false;
-  return config->epoch <= 32767 && config->clock.wall_ms;
+  return config->epoch <= 16383 && config->clock.wall_ms;
 }
 
 int ch_log_mem_new(const ch_log_mem_config *config, chat_backend *log) {

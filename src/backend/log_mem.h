@@ -14,7 +14,7 @@ typedef struct ch_log_mem_config {
   const chat_allocator *alloc;
   chat_clock clock; /* wall_ms: append times */
   uint32_t partitions[CHAT_TOPIC_COUNT]; /* 1 to 1,024 */
-  uint16_t epoch;   /* 0 to 32,767 */
+  uint16_t epoch;   /* 0 to 16,383 */
   size_t bytes_max; /* a partition */
   uint8_t identity[16];
 } ch_log_mem_config;
