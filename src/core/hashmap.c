@@ -44,7 +44,7 @@ static ch_hashmap_entry **bucket_of(const ch_hashmap *map, uint64_t hash) {
 /* The place that points at the entry of key, or at the NULL behind the last of its bucket. The map has buckets. */
 static ch_hashmap_entry **link_of(const ch_hashmap *map, ch_bytes key, uint64_t hash) {
   ch_hashmap_entry **link = bucket_of(map, hash);
-  while (*link && ((*link)->hash != hash || !ch_bytes_equal(ch_hashmap_key(*link), key)))
+  while (*link && !ch_bytes_equal(ch_hashmap_key(*link), key))
     link = &(*link)->chain;
   return link;
 }

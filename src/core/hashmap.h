@@ -21,8 +21,8 @@ enum { CH_HASHMAP_SEED_LEN = 16 };
 typedef struct ch_hashmap_entry {
   struct ch_hashmap_entry *chain; /* the next one in the same bucket */
   ch_list order;
-  uint64_t hash;
-  void *value; /* never NULL; may be written */
+  uint64_t hash; /* kept for when the buckets grow */
+  void *value;   /* never NULL; may be written */
   size_t key_len;
   uint8_t key[];
 } ch_hashmap_entry;

@@ -228,7 +228,8 @@ void ch_options_init(ch_options options) {
   for (size_t i = 0; i < options.table->count; i++) {
     const ch_option *option = &options.table->rows[i];
     ch_assert(types[option->type].len == 0 || types[option->type].len == option->len);
-    ch_assert(set_row(options, option, ch_bytes_text(option->initial)));
+    bool is_valid = set_row(options, option, ch_bytes_text(option->initial));
+    ch_assert(is_valid);
   }
 }
 

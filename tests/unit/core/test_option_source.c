@@ -124,7 +124,8 @@ END_TEST
 
 START_TEST(the_environment) {
   const char *const environment[] = {
-      "HOME=/root", "CHATD_HEARTBEAT=20s", "CHATD_DATA_DIR=/a=b", "CHATD_SERVICE_HOST=10.0.0.1", "CHATD_VERBOSE", "CHATDOFFSET=3", NULL};
+      "HOME=/root", "CHATD_HEARTBEAT=20s", "CHATD_DATA_DIR=/a=b", "CHATD_SERVICE_HOST=10.0.0.1", "CHATD_VERBOSE", "CHATD_", "CHATDOFFSET=3",
+      NULL};
   setup();
   ck_assert_int_eq(ch_options_from_environment(options, "CHATD_", environment), 0);
   ck_assert_uint_eq(values.heartbeat_ms, 20000);
