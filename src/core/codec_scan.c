@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bytes of a message before protobuf-c sees them. It has no bound on lists, and two bytes of input can cost it 300 of memory, so
+ * The bytes of a message before protobuf-c sees them. It has no bound on lists, and two bytes of input can cost it a whole struct, so
  * lists are counted here first (docs/protocol.md, "Limits"). The schema has no recursion, so neither is there a depth to bound.
  */
 #include <stddef.h>

@@ -2,10 +2,16 @@
 /* From the generated structs to those of wire.h: one helper for each kind of field, and the kind's rule is checked nowhere else. */
 #include <string.h>
 
+#include "core/assert.h"
 #include "core/bytes.h"
 #include "core/codec_parts.h"
 
-enum { ERROR_CODE_MAX = 65535, ID_LEN = 16 };
+enum { ERROR_CODE_MAX = 65535, ID_LEN = 16, CAP_FACTOR = 16, CAP_SPARE_LEN = 1024 * 1024 };
+
+size_t ch_decode_cap(size_t len) {
+  ch_assert(len <= (SIZE_MAX - CAP_SPARE_LEN) / CAP_FACTOR);
+  return CAP_FACTOR * len + CAP_SPARE_LEN;
+}
 
 void ch_unpack_fail(ch_unpack *unpack, int error) {
   if (!unpack->error) unpack->error = error;

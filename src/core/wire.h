@@ -357,6 +357,10 @@ typedef struct ch_delivered {
  * CHAT_E_CLOSED: the frame is at its end. */
 int ch_frame_next(chat_bytes *frame, chat_bytes *message);
 
+/* The cap for an arena that `len` bytes are decoded into: every message within the bounds fits, however small its items, and bytes made to cost memory
+ * meet it (CHAT_E_TOO_LARGE) at 16 times their length and 1 MiB. */
+size_t ch_decode_cap(size_t len);
+
 /* 0; CHAT_E_PROTOCOL: not a message, or a field of a wrong length; CHAT_E_TOO_LARGE: a field or list above its bound; CHAT_E_INVALID: a value out of its range or not UTF-8;
  * CHAT_E_NOMEM. `tag` and `op` are set as far as they could be read also where an error is returned, so that it can be answered; an unknown op is no error. */
 int ch_client_message_decode(chat_bytes bytes, ch_arena *arena, ch_client_message *message);

@@ -257,7 +257,7 @@ START_TEST(decoding_without_memory_or_room) {
     ch_arena_init(&arena, NULL, 64, cap_len);
     error = ch_tasks_decode(bytes, &arena, &tasks);
     ck_assert_int_eq(error, error ? CHAT_E_TOO_LARGE : CHAT_OK);
-    ck_assert_uint_le(cap_len, 8 * bytes.len + 65536);
+    ck_assert_uint_le(cap_len, ch_decode_cap(bytes.len));
     ch_arena_fini(&arena);
   }
 }
