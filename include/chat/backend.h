@@ -281,7 +281,9 @@ typedef struct chat_head {
 } chat_head;
 
 /* CHAT_OP_STORE_HEADS: heads of the user's conversations changed above `above`, in rising position, at most `limit`.
- * `position` is one up to which everything is in the answer (or was at or below `above`): where `more`, that of the last head given. */
+ * `position` is one up to which everything is in the answer (or was at or below `above`): where `more`, that of the last head given. Heads of one position
+ * are never parted: the answer ends before them, or has more than `limit` where they alone are. A store that does not derive heads adds all the channels that the user
+ * is in, whatever `above` and `limit`, with position 0, in front of the heads of the last answer (more 0): channels are fanned out on read. */
 typedef struct chat_store_heads {
   chat_op op;
   chat_bytes user;
@@ -297,6 +299,7 @@ typedef struct chat_store_position { /* CHAT_OP_STORE_POSITION: consumed positio
   chat_op op;
   uint32_t topic, partition;
   uint64_t position;
+  uint64_t synced; /* result: what it would be after a power loss now: the log may be cut up to here */
 } chat_store_position;
 
 typedef struct chat_watermark {
@@ -338,6 +341,7 @@ typedef struct chat_store_search {
   chat_row *rows;
   size_t row_count;
   uint64_t indexed_position;
+  uint32_t more; /* result 1: there are older ones; rows of one message_id (of several conversations) are not parted where that can be helped */
 } chat_store_search;
 
 typedef struct chat_device {
@@ -407,6 +411,7 @@ typedef struct chat_renewal {
   uint8_t device_id[16];
   uint64_t session;       /* device session number: a lower one never replaces a higher one's route */
   uint64_t pos;           /* result: 0 missing */
+  uint64_t newest_session;/* result: of the device's route as it now stands; above `session`: the device has a newer session elsewhere */
 } chat_renewal;
 typedef struct chat_directory_renew {
   chat_op op;
@@ -417,7 +422,7 @@ typedef struct chat_directory_renew {
   uint64_t epoch; /* result */
 } chat_directory_renew;
 
-typedef struct chat_directory_drop { /* CHAT_OP_DIRECTORY_DROP: the device left; dropped only where the route is this gateway's and session's */
+typedef struct chat_directory_drop { /* CHAT_OP_DIRECTORY_DROP: the device left; dropped only where the route is this gateway's and session's. A user without routes is offline */
   chat_op op;
   chat_bytes gateway;
   chat_renewal *renewals; /* pos is not read */
