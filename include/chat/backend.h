@@ -582,9 +582,13 @@ struct chat_transport {
  * Results point into memory of the cache until the next call. "Durable" means: survives power loss.
  */
 
-/* The life of an outbox row (docs/architecture.md, "Outbox"). SENT, UNSURE and ACCEPTED are of the present session and never stored: a stored row is QUEUED (it may have been sent) or
- * REFUSED; a committed one is gone from here. */
-enum { CHAT_OUTBOX_QUEUED = 1, CHAT_OUTBOX_REFUSED = 2 };
+/* The life of an outbox row (docs/architecture.md, "Outbox"). SENT, UNSURE and ACCEPTED are of the present session and never stored: a stored row is QUEUED (it may have been sent),
+ * REFUSED or PARKED; a committed one is gone from here. */
+enum {
+  CHAT_OUTBOX_QUEUED = 1,
+  CHAT_OUTBOX_REFUSED = 2,
+  CHAT_OUTBOX_PARKED = 3 /* restored database: of a device that was retired, until its fate is known */
+};
 
 typedef struct chat_outbox_row {
   uint8_t conversation_id[16];

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Receipts. DELIVERED names the cursor as last committed durably (V8): one durable commit for each flush, then what was committed is said.
+ */
+#include "client/brain/receipts.h"
+
+#include <string.h>
+
+#include "client/brain/owner.h"
+
+enum { FLUSH_EVERY_MS = 200, RETRY_MS = 5000, ASK_MAX = 200 };
+
+void ch_receipts_touch(ch_brain *brain) {
+  brain->receipts.is_due = true;
+}
+
+void ch_receipts_session_begun(ch_brain *brain) {
+  ch_hashmap_entry *at;
+  for (ch_conversation *conversation = ch_conversation_first(brain, &at); conversation; conversation = ch_conversation_next(brain, &at))
+    conversation->receipt_under_way = false;
+  ch_receipts_touch(brain);
+}
+
+/* ------------------------------------------------------------------------------------------------ own, out */
+
+static bool commit_delivered(ch_brain *brain) {
+  ch_hashmap_entry *at;
+  bool any = false;
+  for (ch_conversation *conversation = ch_conversation_first(brain, &at); conversation; conversation = ch_conversation_next(brain, &at)) {
+    if (conversation->kept.row.cursor <= conversation->kept.row.delivered) continue;
+    if (!any) ch_begin(brain);
+    any = true;
+    ch_kept *kept = ch_change(brain, conversation);
+    kept->row.delivered = kept->row.cursor;
+  }
+  return !any || ch_end(brain, true) == 0;
+}
+
+static void receipt_done(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
+  ch_conversation *conversation = ch_conversation_find(brain, call->conversation_id);
+  int status = ch_call_status(reply);
+  if (!conversation || !reply) return;
+  conversation->receipt_under_way = false;
+  if (status == CHAT_E_AGAIN) brain->receipts.not_before_ms = ch_now_ms(brain) + RETRY_MS;
+  else {
+    ch_begin(brain);
+    ch_kept *kept = ch_change(brain, conversation);
+    kept->row.delivered_sent = ch_later(kept->row.delivered_sent, call->number);
+    kept->row.read_sent = ch_later(kept->row.read_sent, call->number2);
+    ch_end(brain, false);
+  }
+  ch_receipts_touch(brain);
+}
+
+static bool says_news(const ch_conversation *conversation) {
+  const chat_cache_conversation *row = &conversation->kept.row;
+  return !conversation->receipt_under_way && (row->delivered > row->delivered_sent || row->read > row->read_sent);
+}
+
+static bool say(ch_brain *brain, ch_conversation *conversation) {
+  const chat_cache_conversation *row = &conversation->kept.row;
+  ch_client_message message = {.op = CH_RECEIPT};
+  ch_call call = {.done = receipt_done, .wanted = CH_OK, .number = row->delivered, .number2 = row->read};
+  message.u.receipt = (ch_receipt){.delivered = row->delivered, .read = row->read};
+  memcpy(message.u.receipt.conversation_id, row->conversation_id, 16);
+  memcpy(call.conversation_id, row->conversation_id, 16);
+  if (ch_call_put(brain, &message, &call)) return false;
+  conversation->receipt_under_way = true;
+  return true;
+}
+
+void ch_receipts_settle(ch_brain *brain) {
+  ch_receipts_part *receipts = &brain->receipts;
+  if (!receipts->is_due || !ch_is_up(brain) || ch_now_ms(brain) < receipts->not_before_ms) return;
+  receipts->is_due = false;
+  receipts->not_before_ms = ch_now_ms(brain) + FLUSH_EVERY_MS;
+  if (!commit_delivered(brain)) {
+    receipts->not_before_ms = ch_now_ms(brain) + RETRY_MS;
+    receipts->is_due = true;
+    return;
+  }
+  ch_hashmap_entry *at;
+  for (ch_conversation *conversation = ch_conversation_first(brain, &at); conversation; conversation = ch_conversation_next(brain, &at))
+    if (says_news(conversation) && !say(brain, conversation)) receipts->is_due = true;
+}
+
+uint64_t ch_receipts_deadline_ms(const ch_brain *brain) {
+  return brain->receipts.is_due && ch_is_up(brain) ? brain->receipts.not_before_ms : CH_NEVER_MS;
+}
+
+/* ------------------------------------------------------------------------------------------------ unread */
+
+typedef struct first_row {
+  bool found;
+  uint64_t msg_no;
+} first_row;
+
+static int visit_first(void *arg, const chat_row *row) {
+  first_row *first = arg;
+  first->found = true;
+  first->msg_no = row->msg_no - (row->type == CHAT_TYPE_MESSAGE);
+  return 1;
+}
+
+void ch_receipts_count_read(ch_brain *brain, ch_conversation *conversation) {
+  const chat_cache *cache = brain->config.cache;
+  ch_kept *kept = ch_change(brain, conversation);
+  first_row first = {.found = false};
+  if (ch_has_failed(brain)) return;
+  int error = cache->vtable->rows(cache->self, kept->row.conversation_id, kept->row.read, INT64_MAX, 1, 0, visit_first, &first);
+  if (error) ch_fail(brain, error);
+  else if (first.found) kept->row.read_msg_no = first.msg_no;
+  else if (kept->row.read >= kept->row.head) kept->row.read_msg_no = kept->row.msg_no;
+}
+
+void ch_request_mark_read(ch_brain *brain, const ch_client_request *request, ch_client_event *reply) {
+  ch_conversation *conversation = ch_conversation_find(brain, request->conversation_id);
+  if (!conversation) {
+    ch_reply_end(brain, reply, CHAT_E_NOT_FOUND);
+    return;
+  }
+  ch_begin(brain);
+  ch_kept *kept = ch_change(brain, conversation);
+  kept->row.read = ch_later(kept->row.read, ch_sooner(request->number, kept->row.cursor));
+  kept->row.delivered = ch_later(kept->row.delivered, kept->row.read); /* what was read was delivered */
+  ch_receipts_count_read(brain, conversation);
+  conversation->announce = true;
+  int error = ch_end(brain, true);
+  ch_receipts_touch(brain);
+  ch_reply_end(brain, reply, error);
+}
+
+/* ------------------------------------------------------------------------------------------------ others', in */
+
+static void tell_receipt(ch_brain *brain, const chat_watermark *mark) {
+  ch_client_event *event = ch_event_new(brain, CHAT_EVENT_RECEIPT);
+  int error = 0;
+  if (event) {
+    memcpy(event->event.conversation_id, mark->conversation_id, 16);
+    event->event.user = ch_event_copy(event, mark->user, &error);
+    event->event.delivered = mark->delivered;
+    event->event.read = mark->read;
+  }
+  ch_event_put(brain, event);
+}
+
+static void own_mark(ch_brain *brain, ch_conversation *conversation, const chat_watermark *mark) {
+  ch_kept *kept = ch_change(brain, conversation);
+  kept->row.delivered = ch_later(kept->row.delivered, mark->delivered);
+  kept->row.delivered_sent = ch_later(kept->row.delivered_sent, mark->delivered);
+  kept->row.read_sent = ch_later(kept->row.read_sent, mark->read);
+  if (mark->read <= kept->row.read) return;
+  kept->row.read = mark->read;
+  ch_receipts_count_read(brain, conversation);
+  conversation->announce = true;
+}
+
+static void take_marks(ch_brain *brain, const ch_receipts *receipts) {
+  ch_begin(brain);
+  for (size_t i = 0; i < receipts->count; i++) {
+    const chat_watermark *mark = &receipts->marks[i];
+    ch_conversation *conversation = ch_conversation_find(brain, mark->conversation_id);
+    if (!conversation) continue;
+    conversation->ticks_known = false;
+    if (ch_is_own(brain, mark->user)) own_mark(brain, conversation, mark);
+    else if (ch_put_mark(brain, mark->conversation_id, mark->user, mark->delivered, mark->read)) tell_receipt(brain, mark);
+  }
+  ch_end(brain, false);
+}
+
+void ch_on_receipts(ch_brain *brain, const ch_server_message *message) {
+  take_marks(brain, &message->u.receipts);
+}
+
+static void asked_done(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
+  (void)call;
+  if (ch_call_status(reply) == 0) take_marks(brain, &reply->u.receipts);
+}
+
+void ch_receipts_ask(ch_brain *brain, ch_conversation *const *conversations, size_t count) {
+  uint8_t ids[ASK_MAX][16];
+  size_t asked = count < ASK_MAX ? count : ASK_MAX;
+  if (asked == 0) return;
+  for (size_t i = 0; i < asked; i++)
+    memcpy(ids[i], conversations[i]->kept.row.conversation_id, 16);
+  ch_client_message message = {.op = CH_GET_RECEIPTS, .u.get_receipts = {(const uint8_t(*)[16])ids, asked}};
+  ch_call_put(brain, &message, &(ch_call){.done = asked_done, .wanted = CH_RECEIPTS});
+}
+
+static int visit_mark(void *arg, const chat_cache_member *member) {
+  void **context = arg;
+  const ch_brain *brain = context[0];
+  ch_conversation *conversation = context[1];
+  if (ch_is_own(brain, member->user)) return 0;
+  conversation->ticks_delivered = ch_sooner(conversation->ticks_delivered, ch_later(member->delivered, member->read));
+  conversation->ticks_read = ch_sooner(conversation->ticks_read, member->read);
+  return 0;
+}
+
+static void find_ticks(ch_brain *brain, ch_conversation *conversation) {
+  const chat_cache *cache = brain->config.cache;
+  void *context[] = {brain, conversation};
+  conversation->ticks_delivered = conversation->ticks_read = UINT64_MAX;
+  int error = cache->vtable->members_list(cache->self, conversation->kept.row.conversation_id, visit_mark, context);
+  conversation->ticks_known = error == 0;
+  if (error || conversation->ticks_read == UINT64_MAX) conversation->ticks_delivered = conversation->ticks_read = 0; /* nobody else is known */
+}
+
+uint32_t ch_receipts_tick(ch_brain *brain, ch_conversation *conversation, uint64_t seq) {
+  if (!conversation->ticks_known) find_ticks(brain, conversation);
+  if (seq <= conversation->ticks_read) return CHAT_TICK_READ;
+  return seq <= conversation->ticks_delivered ? CHAT_TICK_DELIVERED : CHAT_TICK_SENT;
+}
+
+static bool lacks_ticks(ch_brain *brain, ch_conversation *conversation) {
+  const chat_cache_conversation *row = &conversation->kept.row;
+  if (row->kind == CHAT_CHANNEL || row->role == CHAT_ROLE_NONE || row->head == 0) return false;
+  return row->msg_no > row->read_msg_no || ch_receipts_tick(brain, conversation, row->head) != CHAT_TICK_READ;
+}
+
+void ch_receipts_ask_all(ch_brain *brain) {
+  ch_conversation *conversations[ASK_MAX];
+  size_t count = 0;
+  ch_hashmap_entry *at;
+  for (ch_conversation *conversation = ch_conversation_first(brain, &at); conversation && count < ASK_MAX;
+       conversation = ch_conversation_next(brain, &at))
+    if (lacks_ticks(brain, conversation)) conversations[count++] = conversation;
+  ch_receipts_ask(brain, conversations, count);
+}

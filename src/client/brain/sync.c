@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is missing, and fetching it (rules V2, V4, V5). `position` moves with the heads of a sync answer in one transaction, the cursor with its rows; neither moves on an error.
+ */
+#include "client/brain/sync.h"
+
+#include <string.h>
+
+#include "client/brain/owner.h"
+
+enum { SPREAD_MS = 1000, RETRY_MS = 5000 };
+
+void ch_sync_init(ch_brain *brain) {
+  brain->sync = (ch_sync){.due_ms = CH_NEVER_MS, .beat_ms = CH_NEVER_MS};
+  ch_list_init(&brain->sync.to_fetch);
+  ch_list_init(&brain->sync.holding);
+}
+
+void ch_sync_ask(ch_brain *brain, uint64_t spread_ms) {
+  ch_sync *sync = &brain->sync;
+  if (sync->is_under_way) sync->again = true;
+  else sync->due_ms = ch_sooner(sync->due_ms, ch_now_ms(brain) + ch_random_below(brain, spread_ms));
+}
+
+void ch_sync_session_begun(ch_brain *brain) {
+  ch_sync *sync = &brain->sync;
+  sync->is_done = sync->is_under_way = sync->again = false;
+  sync->range_count = 0;
+  sync->told = ch_later(sync->told, brain->database.identity.position);
+  sync->due_ms = ch_now_ms(brain); /* a connect syncs */
+  sync->beat_ms = ch_now_ms(brain) + brain->connection.session.times.heartbeat_ms;
+  ch_sync_fetch_all(brain);
+}
+
+void ch_sync_session_ended(ch_brain *brain) {
+  ch_sync *sync = &brain->sync;
+  sync->is_under_way = sync->is_done = false;
+  sync->due_ms = sync->beat_ms = CH_NEVER_MS;
+}
+
+/* ------------------------------------------------------------------------------------------------ what is behind */
+
+static bool is_behind(const ch_conversation *conversation) {
+  return conversation->kept.row.cursor < conversation->known_head || conversation->dup_count > 0;
+}
+
+static void want_range(ch_brain *brain, ch_conversation *conversation) {
+  if (is_behind(conversation) && !conversation->is_asked && ch_list_is_empty(&conversation->to_fetch))
+    ch_list_push_back(&brain->sync.to_fetch, &conversation->to_fetch);
+}
+
+void ch_sync_told(ch_brain *brain, ch_conversation *conversation, uint64_t head) {
+  conversation->known_head = ch_later(conversation->known_head, head);
+  want_range(brain, conversation);
+}
+
+void ch_sync_fetch_all(ch_brain *brain) {
+  ch_hashmap_entry *at;
+  for (ch_conversation *conversation = ch_conversation_first(brain, &at); conversation; conversation = ch_conversation_next(brain, &at))
+    want_range(brain, conversation);
+}
+
+bool ch_sync_is_behind(const ch_brain *brain) {
+  return brain->sync.range_count > 0 || !ch_list_is_empty(&brain->sync.to_fetch);
+}
+
+/* ------------------------------------------------------------------------------------------------ rows, in a transaction */
+
+/* Who writes has seen what was there. */
+static void read_by_writing(ch_brain *brain, ch_kept *kept, const chat_row *row) {
+  bool had_read_all = kept->row.read_msg_no >= kept->row.msg_no;
+  if (!had_read_all || row->type != CHAT_TYPE_MESSAGE || !ch_is_own(brain, row->sender)) return;
+  kept->row.read = ch_later(kept->row.read, row->seq);
+  kept->row.read_msg_no = row->msg_no;
+}
+
+/* The next row after the cursor: stored, and the cursor moved, in one transaction (P4). An unknown type is stored as it is. */
+static void apply(ch_brain *brain, ch_conversation *conversation, const chat_row *row) {
+  ch_kept *kept = ch_change(brain, conversation);
+  bool is_news = row->seq > kept->row.head;
+  ch_put_row(brain, row);
+  ch_people_apply(brain, conversation, row, is_news);
+  kept->row.cursor = row->seq;
+  if (is_news) {
+    read_by_writing(brain, kept, row);
+    kept->row.head = row->seq;
+    kept->row.msg_no = row->msg_no;
+    kept->row.active_ms = ch_later(kept->row.active_ms, row->created_ms);
+  }
+  conversation->announce = true;
+  ch_outbox_committed(brain, conversation, row);
+  ch_tell_message(brain, row);
+}
+
+static void apply_held(ch_brain *brain, ch_conversation *conversation) {
+  void *item;
+  for (const chat_row *row = ch_conversation_next_held(conversation, &item); row; row = ch_conversation_next_held(conversation, &item)) {
+    apply(brain, conversation, row);
+    ch_put_cover(brain, row->conversation_id, row->seq - 1, row->seq);
+    ch_conversation_free_held(item);
+  }
+  if (conversation->held.count == 0) ch_list_remove(&conversation->holding);
+}
+
+/* ------------------------------------------------------------------------------------------------ live */
+
+static void hold(ch_brain *brain, ch_conversation *conversation, const chat_row *row) {
+  int error = ch_conversation_hold(brain, conversation, row);
+  if (error && error != CHAT_E_EXISTS) want_range(brain, conversation);
+  if (conversation->held.count > 0 && ch_list_is_empty(&conversation->holding)) ch_list_push_back(&brain->sync.holding, &conversation->holding);
+}
+
+static void live_event(ch_brain *brain, const chat_row *row) {
+  ch_conversation *conversation = ch_conversation_find(brain, row->conversation_id);
+  /* Where the history begins on this device is said by the first head. */
+  if (!conversation || (conversation->kept.row.head == 0 && row->seq != 1)) {
+    ch_sync_ask(brain, 0);
+    return;
+  }
+  if (row->seq <= conversation->kept.row.cursor) return;
+  conversation->known_head = ch_later(conversation->known_head, row->seq);
+  if (row->seq != conversation->kept.row.cursor + 1) {
+    hold(brain, conversation, row);
+    return;
+  }
+  apply(brain, conversation, row);
+  ch_put_cover(brain, row->conversation_id, row->seq - 1, row->seq);
+  apply_held(brain, conversation);
+}
+
+static void live_head(ch_brain *brain, const ch_head_hint *hint) {
+  ch_conversation *conversation = ch_conversation_find(brain, hint->conversation_id);
+  if (conversation && conversation->kept.row.head > 0) ch_sync_told(brain, conversation, hint->head);
+  else ch_sync_ask(brain, 0);
+}
+
+/* V2: the chain of positions. A channel's event (position 0) is outside it. */
+static void follow_chain(ch_brain *brain, const ch_live *live) {
+  ch_sync *sync = &brain->sync;
+  if (live->position == 0) return;
+  if (live->previous > 0 && live->previous <= sync->told) sync->told = ch_later(sync->told, live->position);
+  else ch_sync_ask(brain, 0);
+}
+
+void ch_on_live(ch_brain *brain, const ch_server_message *message) {
+  const ch_live *live = &message->u.live;
+  if (!brain->in_live) ch_begin(brain);
+  brain->in_live = true;
+  follow_chain(brain, live);
+  for (size_t i = 0; i < live->event_count; i++)
+    live_event(brain, &live->events[i]);
+  for (size_t i = 0; i < live->head_count; i++)
+    live_head(brain, &live->heads[i]);
+}
+
+void ch_live_end(ch_brain *brain) {
+  if (!brain->in_live) return;
+  brain->in_live = false;
+  if (!ch_end(brain, false)) ch_receipts_touch(brain);
+}
+
+static void expire_held(ch_brain *brain) {
+  for (ch_list *node = brain->sync.holding.next, *next; node != &brain->sync.holding; node = next) {
+    next = node->next;
+    ch_conversation *conversation = CH_LIST_ITEM(node, ch_conversation, holding);
+    void *item = ch_order_buffer_expire(&conversation->held, ch_now_ms(brain));
+    if (item) want_range(brain, conversation);
+    for (; item; item = ch_order_buffer_expire(&conversation->held, ch_now_ms(brain)))
+      ch_conversation_free_held(item);
+    if (conversation->held.count == 0) ch_list_remove(&conversation->holding);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------ ranges by cursor */
+
+/* Nothing at or below the floor, now or ever: the cursor may pass it, and what lay there proves nothing any more. */
+static void pass_floor(ch_brain *brain, ch_conversation *conversation, uint64_t floor) {
+  ch_kept *kept = ch_change(brain, conversation);
+  kept->row.floor = ch_later(kept->row.floor, floor);
+  if (floor <= kept->row.cursor) return;
+  kept->row.cursor = floor;
+  conversation->has_jumped = conversation->has_jumped || !ch_list_is_empty(&conversation->rows);
+  ch_restore_give_up(brain, conversation);
+}
+
+static void apply_range(ch_brain *brain, ch_conversation *conversation, const ch_range_reply *reply) {
+  ch_kept *kept = ch_change(brain, conversation);
+  pass_floor(brain, conversation, reply->floor);
+  if (reply->low > kept->row.cursor) return;
+  for (size_t i = 0; i < reply->event_count; i++)
+    if (reply->events[i].seq > kept->row.cursor && reply->events[i].seq <= reply->high) apply(brain, conversation, &reply->events[i]);
+  kept->row.cursor = ch_later(kept->row.cursor, reply->high);
+  kept->row.head = ch_later(kept->row.head, kept->row.cursor);
+  ch_put_cover(brain, reply->conversation_id, reply->low, reply->high);
+  ch_receipts_count_read(brain, conversation);
+  apply_held(brain, conversation);
+}
+
+/* Another epoch: nothing is known of what the numbers mean now. */
+static void start_over(ch_brain *brain) {
+  ch_begin(brain);
+  ch_change_identity(brain)->position = 0;
+  if (ch_end(brain, false)) return;
+  brain->sync.told = 0;
+  ch_sync_ask(brain, SPREAD_MS);
+}
+
+static void take_range(ch_brain *brain, ch_conversation *conversation, const ch_range_reply *reply) {
+  uint64_t cursor = conversation->kept.row.cursor;
+  if (reply->status == CH_RANGE_RESET) {
+    start_over(brain);
+    return;
+  }
+  ch_begin(brain);
+  apply_range(brain, conversation, reply);
+  if (ch_end(brain, false)) return; /* asked for again at the next heartbeat */
+  ch_receipts_touch(brain);
+  if (reply->status == CH_RANGE_COMPLETE) ch_outbox_resolve(brain, conversation, reply->head);
+  if (conversation->kept.row.cursor > cursor) want_range(brain, conversation);
+}
+
+static void range_done(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
+  ch_conversation *conversation = ch_conversation_find(brain, call->conversation_id);
+  if (brain->sync.range_count > 0) brain->sync.range_count--;
+  if (!conversation) return;
+  conversation->is_asked = false;
+  if (ch_call_status(reply) == 0 && memcmp(reply->u.range_reply.conversation_id, call->conversation_id, 16) == 0)
+    take_range(brain, conversation, &reply->u.range_reply);
+}
+
+static bool ask_range(ch_brain *brain, ch_conversation *conversation) {
+  ch_client_message message = {.op = CH_RANGE};
+  ch_call call = {.done = range_done, .wanted = CH_RANGE_REPLY};
+  message.u.range = (ch_range){.low = conversation->kept.row.cursor, .high = 0, .limit = CHAT_PAGE_MAX};
+  memcpy(message.u.range.conversation_id, conversation->kept.row.conversation_id, 16);
+  memcpy(call.conversation_id, conversation->kept.row.conversation_id, 16);
+  if (ch_call_put(brain, &message, &call)) return false;
+  conversation->is_asked = true;
+  brain->sync.range_count++;
+  return true;
+}
+
+static void ask_ranges(ch_brain *brain) {
+  ch_sync *sync = &brain->sync;
+  while (sync->range_count < brain->config.ranges_max && !ch_list_is_empty(&sync->to_fetch)) {
+    ch_conversation *conversation = CH_LIST_ITEM(sync->to_fetch.next, ch_conversation, to_fetch);
+    if (is_behind(conversation) && !ask_range(brain, conversation)) return;
+    ch_list_remove(&conversation->to_fetch);
+  }
+}
+
+/* ------------------------------------------------------------------------------------------------ heads */
+
+/* Could an event of a row that is still in the outbox lie anywhere in the history? */
+static bool may_be_in_history(const ch_conversation *conversation) {
+  CH_LIST_FOR_EACH(node, &conversation->rows) {
+    const ch_outbox_item *item = CH_LIST_ITEM(node, ch_outbox_item, place);
+    if (item->facts.state != CH_ITEM_REFUSED && (!item->facts.is_fresh || item->facts.sends > 0)) return true;
+  }
+  return false;
+}
+
+/* Where history begins here: the newest `prefetch`, and all that the user has not received on any device. What might hold an end of the outbox is fetched whole (C7). */
+static void begin_history(ch_brain *brain, ch_conversation *conversation, ch_kept *kept, const chat_head *head) {
+  uint64_t recent = head->head > brain->config.prefetch ? head->head - brain->config.prefetch : 0;
+  uint64_t start = may_be_in_history(conversation) ? 0 : ch_sooner(recent, head->delivered);
+  kept->row.start = kept->row.cursor = ch_later(kept->row.floor, start);
+}
+
+static void merge_marks(ch_kept *kept, const chat_head *head) {
+  kept->row.delivered_sent = head->delivered; /* one's own above the server's is sent again */
+  kept->row.read_sent = head->read;
+  kept->row.delivered = ch_later(kept->row.delivered, head->delivered);
+  kept->row.read = ch_later(kept->row.read, head->read);
+}
+
+static void merge_head(ch_brain *brain, const chat_head *head) {
+  ch_conversation *conversation = ch_conversation_find(brain, head->conversation_id);
+  bool is_new = !conversation;
+  if (is_new) conversation = ch_conversation_add(brain, head->conversation_id);
+  if (!conversation) return;
+  ch_kept *kept = ch_change(brain, conversation);
+  if (is_new || head->role != kept->row.role) kept->row.members_stale = 1;
+  kept->row.kind = head->kind;
+  kept->row.role = head->role;
+  if (head->first > 0) kept->row.floor = head->first - 1;
+  if (kept->row.head == 0 && kept->row.cursor == 0) begin_history(brain, conversation, kept, head);
+  kept->row.cursor = ch_later(kept->row.cursor, kept->row.floor);
+  if (head->head >= kept->row.head) {
+    kept->row.head = head->head;
+    kept->row.msg_no = head->msg_no;
+    kept->row.active_ms = head->active_ms;
+    ch_kept_set_title(kept, head->title);
+  }
+  merge_marks(kept, head);
+  ch_receipts_count_read(brain, conversation);
+  conversation->known_head = ch_later(conversation->known_head, head->head);
+  conversation->announce = true;
+}
+
+static bool commit_heads(ch_brain *brain, const ch_sync_reply *reply) {
+  ch_begin(brain);
+  for (size_t i = 0; i < reply->head_count; i++)
+    merge_head(brain, &reply->heads[i]);
+  ch_change_identity(brain)->position = reply->position;
+  return ch_end(brain, false) == 0;
+}
+
+static void synced(ch_brain *brain, const ch_sync_reply *reply) {
+  ch_sync *sync = &brain->sync;
+  sync->told = reply->reset ? reply->position : ch_later(sync->told, reply->position);
+  for (size_t i = 0; i < reply->head_count; i++) {
+    ch_conversation *conversation = ch_conversation_find(brain, reply->heads[i].conversation_id);
+    want_range(brain, conversation);
+    ch_people_refresh(brain, conversation);
+  }
+  sync->due_ms = ch_now_ms(brain) + (reply->more || sync->again ? 0 : brain->config.sync_every_ms);
+  sync->again = sync->again && reply->more;
+  if (!reply->more) sync->is_done = true;
+  brain->outbox.is_dirty = true;
+  ch_receipts_touch(brain);
+}
+
+static void sync_done(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
+  (void)call;
+  brain->sync.is_under_way = false;
+  if (!reply) return;
+  brain->sync.due_ms = ch_now_ms(brain) + RETRY_MS;
+  if (ch_call_status(reply) == 0 && commit_heads(brain, &reply->u.sync_reply)) synced(brain, &reply->u.sync_reply);
+}
+
+static void ask_heads(ch_brain *brain) {
+  ch_client_message message = {.op = CH_SYNC, .u.position = brain->database.identity.position};
+  if (ch_call_put(brain, &message, &(ch_call){.done = sync_done, .wanted = CH_SYNC_REPLY})) {
+    brain->sync.due_ms = ch_now_ms(brain) + SPREAD_MS; /* too much waits to go out */
+    return;
+  }
+  brain->sync.is_under_way = true;
+  brain->sync.due_ms = CH_NEVER_MS;
+}
+
+/* ------------------------------------------------------------------------------------------------ time */
+
+/* V2: above told, missing or unreadable makes a sync, spread, since many see it at once. */
+void ch_on_heartbeat_reply(ch_brain *brain, const ch_server_message *message) {
+  if (message->u.pos == 0 || message->u.pos > brain->sync.told) ch_sync_ask(brain, SPREAD_MS);
+}
+
+static void beat(ch_brain *brain) {
+  ch_client_message message = {.op = CH_HEARTBEAT, .tag = ++brain->connection.last_tag};
+  brain->sync.beat_ms = ch_now_ms(brain) + brain->connection.session.times.heartbeat_ms;
+  if (brain->connection.session.out.len == 0) ch_put(brain, &message);
+  ch_sync_fetch_all(brain);
+}
+
+void ch_sync_settle(ch_brain *brain) {
+  ch_sync *sync = &brain->sync;
+  expire_held(brain);
+  if (!ch_is_up(brain)) return;
+  if (ch_now_ms(brain) >= sync->beat_ms) beat(brain);
+  if (!sync->is_under_way && ch_now_ms(brain) >= sync->due_ms) ask_heads(brain);
+  ask_ranges(brain);
+}
+
+uint64_t ch_sync_deadline_ms(const ch_brain *brain) {
+  const ch_sync *sync = &brain->sync;
+  uint64_t deadline_ms = ch_sooner(sync->due_ms, sync->beat_ms);
+  CH_LIST_FOR_EACH(node, &sync->holding)
+    deadline_ms = ch_sooner(deadline_ms, ch_order_buffer_next_deadline_ms(&CH_LIST_ITEM(node, ch_conversation, holding)->held));
+  return deadline_ms;
+}
