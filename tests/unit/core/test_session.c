@@ -170,7 +170,7 @@ END_TEST
 
 /* The largest Error that a frame holds: its length takes three bytes, and key and length of body and text eight more, code two. */
 START_TEST(a_message_larger_than_a_frame) {
-  ch_server_message fits = error_of(CHAT_FRAME_MAX - 13), larger = error_of(CHAT_FRAME_MAX - 12);
+  ch_server_message fits = error_of(CHAT_FRAME_MAX - 13), larger = error_of(CHAT_FRAME_MAX - 12), tiny = error_of(0);
   ch_buf raw;
   reach(CH_SERVER_SIDE, CH_SESSION_LIVE);
   ck_assert_int_eq(ch_session_put_server(&session, &fits), CHAT_OK);
@@ -185,6 +185,12 @@ START_TEST(a_message_larger_than_a_frame) {
   ck_assert_int_eq(ch_server_message_encode(&fits, &raw), CHAT_OK); /* two frames' worth in one put */
   ck_assert_int_eq(ch_session_put_raw(&session, ch_buf_bytes(&raw)), CHAT_OK);
   ck_assert_uint_eq(session.out.len, 3 * CHAT_FRAME_MAX);
+  ch_session_taken(&session, session.out.len, START_MS);
+  ch_buf_clear(&raw);
+  ck_assert_int_eq(ch_server_message_encode(&tiny, &raw), CHAT_OK);
+  ck_assert_int_eq(ch_server_message_encode(&larger, &raw), CHAT_OK); /* the one at fault comes second */
+  ck_assert_int_eq(ch_session_put_raw(&session, ch_buf_bytes(&raw)), CHAT_E_TOO_LARGE);
+  ck_assert_uint_eq(session.out.len, 0);
   ch_buf_fini(&raw);
   ch_session_fini(&session);
 }
