@@ -178,6 +178,7 @@ int ch_brain_start(ch_brain *brain, ch_now now) {
   int error = open_database(brain);
   if (error) {
     close_database(brain);
+    forget_memory(brain); /* start may be tried again */
     return error;
   }
   brain->connection.retry_ms = now.elapsed_ms;
