@@ -44,6 +44,8 @@ ch_role ch_gateway_role(ch_gateway *gateway);
 /* Connections. `connection` is a number the loop chooses, never 0, not used again. opened: CHAT_E_LIMIT, CHAT_E_NOMEM, CHAT_E_AGAIN (address limit, draining). */
 int ch_gateway_opened(ch_gateway *gateway, uint64_t connection, chat_bytes address, ch_now now);
 void ch_gateway_frame(ch_gateway *gateway, uint64_t connection, chat_bytes frame, ch_now now);
+/* The loop found what never becomes a frame: a text message (CHAT_E_PROTOCOL), one above CHAT_FRAME_MAX (CHAT_E_TOO_LARGE). */
+void ch_gateway_violated(ch_gateway *gateway, uint64_t connection, int error, ch_now now);
 void ch_gateway_closed(ch_gateway *gateway, uint64_t connection, ch_now now);
 
 /* Connections with something to write or to close, each once; 0: none. Then peek and taken until len 0; where `close` is set and all is written: close it, then call closed. */
