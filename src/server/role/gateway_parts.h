@@ -200,6 +200,8 @@ typedef struct ch_entry {
   int void_error; /* 0: goes into the log as it is */
   uint32_t step;  /* of its checks */
   uint64_t arrived_ms;
+  chat_bytes sender; /* lane NULL: borrowed from the request */
+  uint32_t system;
   size_t len;
   ch_send send;
   uint8_t bytes[];
@@ -249,6 +251,8 @@ enum { CH_CHECK_PASS = 0, CH_CHECK_WAIT = 1 }; /* else CHAT_E_*: AGAIN means RET
 int ch_check_run(ch_gateway *gateway, ch_entry *entry, uint64_t *retry_after_ms, ch_now now);
 /* A live event made the user a member: the store may say so later than the log. */
 void ch_members_believe(ch_gateway *gateway, const uint8_t conversation_id[16], chat_bytes user, ch_now now);
+
+void ch_members_fini(ch_gateway *gateway);
 
 void ch_append_queue(ch_gateway *gateway, ch_entry *entry);
 void ch_append_forget(ch_gateway *gateway, ch_entry *entry);
@@ -341,7 +345,9 @@ typedef struct ch_embedder_request {
   ch_list node; /* under way, or answered */
   ch_request_reply reply;
   chat_op *op;  /* HISTORY: keeps the rows until the next reply is asked for */
-  uint64_t serial;
+  uint64_t serial; /* of its entry, SEND */
+  uint8_t user[CHAT_USER_ID_MAX];
+  size_t user_len;
 } ch_embedder_request;
 
 typedef struct ch_requests {
@@ -352,6 +358,7 @@ typedef struct ch_requests {
 
 void ch_requests_init(ch_gateway *gateway);
 void ch_requests_fini(ch_gateway *gateway);
+chat_bytes ch_request_user(const ch_embedder_request *request);
 void ch_request_appended(ch_gateway *gateway, uint64_t serial, int status);
 /* Shuts a device out: everywhere. done is called with the status; CHAT_E_NOT_FOUND: no such device. (gateway_devices.c) */
 typedef void ch_revoked(ch_gateway *gateway, ch_call *call, int status, ch_now now);
