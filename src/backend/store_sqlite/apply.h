@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * apply.h - what writes: each function does one op inside the writer's transaction. Where it gives an error, the caller undoes what it wrote.
+ */
+#ifndef CH_STORE_SQLITE_APPLY_H
+#define CH_STORE_SQLITE_APPLY_H
+
+#include "backend/store_sqlite/database.h"
+
+typedef struct ch_sqlstore_writer {
+  const chat_allocator *alloc;
+  ch_sqlstore_db *db;
+  void *result; /* in the op's memory: what the op is given when the transaction has committed; until then it says what was asked for */
+} ch_sqlstore_writer;
+
+int ch_sqlstore_apply(ch_sqlstore_writer *writer, chat_op *op);
+int ch_sqlstore_watermarks(ch_sqlstore_writer *writer, chat_op *op);
+void ch_sqlstore_watermarks_give(chat_op *op, const void *result);
+int ch_sqlstore_device(ch_sqlstore_writer *writer, chat_op *op); /* GET too: it then sees what was put before it */
+int ch_sqlstore_prune(ch_sqlstore_writer *writer, chat_op *op);
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backend/store_sqlite/read.h"
+
+#include <string.h>
+
+#include "backend/store_sqlite/cells.h"
+#include "core/bytes.h"
+
+/* An array in the op's memory that grows; what it leaves behind is freed with the op. */
+static void *grown(chat_op *op, void *items, size_t count, size_t *room, size_t item_len) {
+  if (count < *room) return items;
+  size_t more = *room ? *room * 2 : 8;
+  void *larger = chat_op_alloc(op, more * item_len);
+  if (!larger) return NULL;
+  if (count > 0) memcpy(larger, items, count * item_len);
+  *room = more;
+  return larger;
+}
+
+/* ------------------------------------------------------------------------------------------------ state */
+
+static int add_member(chat_state *state, size_t *room, sqlite3_stmt *statement, chat_op *op) {
+  chat_member *members = grown(op, state->members, state->member_count_here, room, sizeof *members);
+  if (!members) return CHAT_E_NOMEM;
+  state->members = members;
+  int error = ch_sqlstore_member_column(statement, op, &members[state->member_count_here]);
+  if (!error) state->member_count_here++;
+  return error;
+}
+
+static int sender_column(sqlite3_stmt *statement, chat_op *op, chat_sender *sender) {
+  chat_bytes name = ch_sqlstore_column_bytes(statement, 0);
+  if (name.len < 17 || name.len != 17 + (size_t)name.data[0]) return CHAT_E_CORRUPT;
+  *sender = (chat_sender){
+      .last = ch_sqlstore_column_u64(statement, 1),
+      .position = ch_sqlstore_column_u64(statement, 2),
+      .retired = ch_sqlstore_column_u32(statement, 3),
+  };
+  memcpy(sender->device_id, name.data + name.len - 16, 16);
+  sender->user = chat_op_copy(op, ch_bytes_of(name.data + 1, name.data[0]));
+  return name.data[0] > 0 && !sender->user.data ? CHAT_E_NOMEM : 0;
+}
+
+static int add_sender(chat_state *state, size_t *room, sqlite3_stmt *statement, chat_op *op) {
+  chat_sender *senders = grown(op, state->senders, state->sender_count, room, sizeof *senders);
+  if (!senders) return CHAT_E_NOMEM;
+  state->senders = senders;
+  int error = sender_column(statement, op, &senders[state->sender_count]);
+  if (!error) state->sender_count++;
+  return error;
+}
+
+typedef int (*add_fn)(chat_state *state, size_t *room, sqlite3_stmt *statement, chat_op *op);
+
+static int add_all(chat_state *state, size_t *room, sqlite3_stmt *statement, chat_op *op, add_fn add) {
+  int more;
+  while ((more = ch_sqlstore_step(statement)) > 0) {
+    int error = add(state, room, statement, op);
+    if (error) {
+      ch_sqlstore_end(statement);
+      return error;
+    }
+  }
+  return more;
+}
+
+static int whole_state(ch_sqlstore_db *db, uint64_t conv, chat_state *state, chat_op *op) {
+  sqlite3_stmt *statement;
+  size_t members_room = 0, senders_room = 0;
+  int error = ch_sqlstore_query(db, SQL_MEMBERS_ALL, &statement, "u", conv);
+  if (!error) error = add_all(state, &members_room, statement, op, add_member);
+  if (!error) error = ch_sqlstore_query(db, SQL_SENDERS_ALL, &statement, "u", conv);
+  return error ? error : add_all(state, &senders_room, statement, op, add_sender);
+}
+
+static int senders_of(ch_sqlstore_db *db, uint64_t conv, chat_bytes user, chat_state *state, size_t *room, chat_op *op) {
+  static const uint8_t least[16];
+  uint8_t most[16], from[CH_STORE_PARTY_LEN], to[CH_STORE_PARTY_LEN];
+  memset(most, 0xff, sizeof most);
+  size_t len = ch_sqlstore_party_encode(user, least, from);
+  ch_sqlstore_party_encode(user, most, to);
+  sqlite3_stmt *statement;
+  /* Without its device a name sorts before each of its devices. */
+  int error = ch_sqlstore_query(db, SQL_SENDERS_OF_USER, &statement, "ubb", conv, ch_bytes_of(from, len - 16), ch_bytes_of(to, len));
+  return error ? error : add_all(state, room, statement, op, add_sender);
+}
+
+static int some_users(ch_sqlstore_db *db, uint64_t conv, chat_store_state *ask) {
+  chat_state *state = &ask->state;
+  size_t members_room = 0, senders_room = 0;
+  for (size_t i = 0; i < ask->user_count; i++) {
+    sqlite3_stmt *statement;
+    if (ask->users[i].len > CHAT_USER_ID_MAX) return CHAT_E_INVALID;
+    int error = ch_sqlstore_query(db, SQL_MEMBER, &statement, "ub", conv, ask->users[i]);
+    if (!error) error = add_all(state, &members_room, statement, &ask->op, add_member);
+    if (!error && !ask->only_users) error = senders_of(db, conv, ask->users[i], state, &senders_room, &ask->op);
+    if (error) return error;
+  }
+  return 0;
+}
+
+int ch_sqlstore_state(ch_sqlstore_reader *reader, chat_op *op) {
+  chat_store_state *ask = (chat_store_state *)op;
+  uint64_t conv, horizon;
+  int error = ch_sqlstore_head_cells(&reader->main, ask->conversation_id, op, &ask->state, &conv, &horizon);
+  if (error || ask->state.kind == 0) return error;
+  if (ask->only_users || ask->state.kind == CHAT_CHANNEL) return some_users(&reader->main, conv, ask);
+  return whole_state(&reader->main, conv, &ask->state, op);
+}
+
+/* ------------------------------------------------------------------------------------------------ range */
+
+/* A page being filled, from the low end upwards or from the high end downwards. */
+typedef struct row_page {
+  chat_store_range *range;
+  uint64_t low, high; /* rows with seq in (low, high] are wanted */
+  size_t first, count; /* rows[first … first + count - 1] are filled */
+} row_page;
+
+static bool page_full(const row_page *page) {
+  return page->count == page->range->limit;
+}
+
+static void take(row_page *page, const chat_row *row) {
+  if (row->seq <= page->low || row->seq > page->high || page_full(page)) return;
+  if (page->range->newest_first) page->first--;
+  page->range->rows[page->first + (page->range->newest_first ? 0 : page->count)] = *row;
+  page->count++;
+}
+
+static int take_run(row_page *page, sqlite3_stmt *statement) {
+  ch_sqlstore_stored_run run;
+  chat_row rows[CH_STORE_RUN_EVENTS_MAX];
+  int error = ch_sqlstore_run_column(statement, &run);
+  if (error) return error;
+  size_t len = run.body.len;
+  run.body = chat_op_copy(&page->range->op, run.body);
+  if (len > 0 && !run.body.data) return CHAT_E_NOMEM;
+  error = ch_sqlstore_run_decode(&run, page->range->conversation_id, rows);
+  for (uint64_t i = 0; i < run.count && !error; i++)
+    take(page, &rows[page->range->newest_first ? run.count - 1 - i : i]);
+  return error;
+}
+
+static int query_runs(ch_sqlstore_db *db, uint64_t conv, const row_page *page, sqlite3_stmt **statement) {
+  if (page->range->newest_first) return ch_sqlstore_query(db, SQL_RUNS_DOWN, statement, "uu", conv, page->high);
+  /* The run that holds low + 1 begins at most a run's length below it. */
+  uint64_t from = page->low + 1 > CH_STORE_RUN_EVENTS_MAX ? page->low + 2 - CH_STORE_RUN_EVENTS_MAX : 1;
+  return ch_sqlstore_query(db, SQL_RUNS_UP, statement, "uuu", conv, from, page->high);
+}
+
+static int fill(ch_sqlstore_db *db, uint64_t conv, row_page *page) {
+  sqlite3_stmt *statement;
+  int more = query_runs(db, conv, page, &statement);
+  if (more) return more;
+  while ((more = ch_sqlstore_step(statement)) > 0) {
+    bool below = ch_sqlstore_column_u64(statement, 1) + ch_sqlstore_column_u64(statement, 2) <= page->low + 1;
+    int error = below ? 0 : take_run(page, statement);
+    if (error || page_full(page) || (below && page->range->newest_first)) {
+      ch_sqlstore_end(statement);
+      return error;
+    }
+  }
+  return more;
+}
+
+static int read_page(ch_sqlstore_db *db, uint64_t conv, chat_store_range *range) {
+  row_page page = {.range = range, .low = range->low > range->horizon ? range->low : range->horizon, .high = range->state.head};
+  if (range->high && range->high < page.high) page.high = range->high;
+  if (page.low >= page.high) return 0;
+  range->rows = chat_op_alloc(&range->op, range->limit * sizeof *range->rows);
+  if (!range->rows) return CHAT_E_NOMEM;
+  page.first = range->newest_first ? range->limit : 0;
+  int error = fill(db, conv, &page);
+  range->rows += page.first;
+  range->row_count = page.count;
+  return error;
+}
+
+int ch_sqlstore_range(ch_sqlstore_reader *reader, chat_op *op) {
+  chat_store_range *range = (chat_store_range *)op;
+  uint64_t conv;
+  range->rows = NULL;
+  range->row_count = 0;
+  if (range->limit == 0 || range->limit > CHAT_PAGE_MAX) return CHAT_E_INVALID;
+  int error = ch_sqlstore_head_cells(&reader->main, range->conversation_id, op, &range->state, &conv, &range->horizon);
+  if (error || range->state.kind == 0) return error;
+  range->state.members = chat_op_alloc(op, sizeof *range->state.members);
+  if (!range->state.members) return CHAT_E_NOMEM;
+  int found = ch_sqlstore_member(&reader->main, conv, range->user, op, range->state.members);
+  if (found < 0) return found;
+  range->state.member_count_here = (size_t)found;
+  return read_page(&reader->main, conv, range);
+}
+
+/* ------------------------------------------------------------------------------------------------ members */
+
+static int member_page(ch_sqlstore_db *db, uint64_t conv, chat_store_members *page) {
+  sqlite3_stmt *statement;
+  page->members = chat_op_alloc(&page->op, page->limit * sizeof *page->members);
+  if (!page->members) return CHAT_E_NOMEM;
+  int more = ch_sqlstore_query(db, SQL_MEMBERS_PAGE, &statement, "ub", conv, page->after);
+  if (more) return more;
+  while ((more = ch_sqlstore_step(statement)) > 0) {
+    page->more = page->member_count == page->limit;
+    int error = page->more ? 0 : ch_sqlstore_member_column(statement, &page->op, &page->members[page->member_count++]);
+    if (error || page->more) {
+      ch_sqlstore_end(statement);
+      return error;
+    }
+  }
+  return more;
+}
+
+int ch_sqlstore_members(ch_sqlstore_reader *reader, chat_op *op) {
+  chat_store_members *page = (chat_store_members *)op;
+  uint64_t conv, horizon;
+  page->member_count = 0;
+  page->more = 0;
+  page->self = (chat_member){0};
+  if (page->limit == 0 || page->limit > 1000) return CHAT_E_INVALID;
+  int error = ch_sqlstore_head_cells(&reader->main, page->conversation_id, op, &page->state, &conv, &horizon);
+  if (error || page->state.kind == 0) return error;
+  int found = ch_sqlstore_member(&reader->main, conv, page->user, op, &page->self);
+  return found < 0 ? found : member_page(&reader->main, conv, page);
+}
+
+/* ------------------------------------------------------------------------------------------------ heads */
+
+enum { HEAD_CHANGED, HEAD_ID, HEAD_KIND, HEAD_ROLE, HEAD_SEQ, HEAD_MSG_NO, HEAD_ACTIVE_MS, HEAD_TITLE, HEAD_INTERVALS, HEAD_DELIVERED, HEAD_READ, HEAD_CONV };
+
+/* The list of an answer while it grows. */
+typedef struct head_list {
+  chat_store_heads *heads;
+  size_t room;
+  size_t group; /* index of the first head of the last position: they stay together */
+} head_list;
+
+/* What a former member knows of the conversation ends with its removal: number and time are those of that row, 0 where it was pruned. */
+static int end_at_removal(ch_sqlstore_db *db, uint64_t conv, uint64_t left, chat_head *head) {
+  sqlite3_stmt *statement;
+  ch_sqlstore_stored_run run;
+  chat_row rows[CH_STORE_RUN_EVENTS_MAX];
+  head->head = left;
+  head->msg_no = head->active_ms = 0;
+  int more = ch_sqlstore_query(db, SQL_RUN_COVERING, &statement, "uu", conv, left);
+  if (!more) more = ch_sqlstore_step(statement);
+  if (more <= 0) return more;
+  int error = ch_sqlstore_run_column(statement, &run);
+  if (!error) error = ch_sqlstore_run_decode(&run, head->conversation_id, rows);
+  if (!error && left < run.first_seq + run.count) {
+    head->msg_no = rows[left - run.first_seq].msg_no;
+    head->active_ms = rows[left - run.first_seq].created_ms;
+  }
+  ch_sqlstore_end(statement);
+  return error;
+}
+
+static int head_column(ch_sqlstore_db *db, sqlite3_stmt *statement, chat_op *op, chat_head *head) {
+  chat_interval intervals[CHAT_MEMBER_INTERVALS_MAX];
+  *head = (chat_head){
+      .kind = ch_sqlstore_column_u32(statement, HEAD_KIND),
+      .role = ch_sqlstore_column_u32(statement, HEAD_ROLE),
+      .head = ch_sqlstore_column_u64(statement, HEAD_SEQ),
+      .msg_no = ch_sqlstore_column_u64(statement, HEAD_MSG_NO),
+      .position = ch_sqlstore_column_u64(statement, HEAD_CHANGED),
+      .active_ms = ch_sqlstore_column_u64(statement, HEAD_ACTIVE_MS),
+      .delivered = ch_sqlstore_column_u64(statement, HEAD_DELIVERED),
+      .read = ch_sqlstore_column_u64(statement, HEAD_READ),
+  };
+  int count = ch_sqlstore_intervals_decode(ch_sqlstore_column_bytes(statement, HEAD_INTERVALS), intervals);
+  if (count < 0) return count;
+  if (count > 0) head->first = intervals[0].joined + 1;
+  int error = ch_sqlstore_column_key(statement, HEAD_ID, head->conversation_id);
+  if (!error) error = ch_sqlstore_column_copy(statement, HEAD_TITLE, op, &head->title);
+  if (error || head->role != CHAT_ROLE_NONE || count == 0 || intervals[count - 1].left >= head->head) return error;
+  return end_at_removal(db, ch_sqlstore_column_u64(statement, HEAD_CONV), intervals[count - 1].left, head);
+}
+
+/* Does the head at this position still belong into the answer? Where not, `more` is set and a group that would be cut is left for the next one. */
+static bool fits(head_list *list, uint64_t position) {
+  chat_store_heads *heads = list->heads;
+  bool same = heads->head_count > 0 && heads->heads[heads->head_count - 1].position == position;
+  if (heads->head_count >= heads->limit && (!same || list->group > 0)) {
+    if (same) heads->head_count = list->group;
+    heads->more = 1;
+    return false;
+  }
+  if (!same) list->group = heads->head_count;
+  return true;
+}
+
+static int add_head(ch_sqlstore_db *db, head_list *list, sqlite3_stmt *statement) {
+  chat_store_heads *heads = list->heads;
+  chat_head *grown_heads = grown(&heads->op, heads->heads, heads->head_count, &list->room, sizeof *heads->heads);
+  if (!grown_heads) return CHAT_E_NOMEM;
+  heads->heads = grown_heads;
+  int error = head_column(db, statement, &heads->op, &heads->heads[heads->head_count]);
+  if (!error) heads->head_count++;
+  return error;
+}
+
+static int list_heads(ch_sqlstore_db *db, chat_store_heads *heads) {
+  head_list list = {.heads = heads};
+  sqlite3_stmt *statement;
+  int more = ch_sqlstore_query(db, SQL_HEADS, &statement, "bu", heads->user, heads->above);
+  if (more) return more;
+  while ((more = ch_sqlstore_step(statement)) > 0) {
+    bool room = fits(&list, ch_sqlstore_column_u64(statement, HEAD_CHANGED));
+    int error = room ? add_head(db, &list, statement) : 0;
+    if (error || !room) {
+      ch_sqlstore_end(statement);
+      return error;
+    }
+  }
+  return more;
+}
+
+/* V7: the consumed position and the heads are of one snapshot, so everything up to it is in the answer. */
+int ch_sqlstore_heads(ch_sqlstore_reader *reader, chat_op *op) {
+  chat_store_heads *heads = (chat_store_heads *)op;
+  if (heads->limit == 0 || heads->limit > 1000) return CHAT_E_INVALID;
+  heads->heads = NULL;
+  heads->head_count = 0;
+  heads->more = 0;
+  int error = ch_sqlstore_number(&reader->main, SQL_CONSUMED, &heads->position, "uu", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)0);
+  if (!error) error = list_heads(&reader->main, heads);
+  if (error) return error;
+  uint64_t last = heads->head_count ? heads->heads[heads->head_count - 1].position : 0;
+  if (heads->more || last > heads->position) heads->position = last;
+  return 0;
+}
+
+int ch_sqlstore_position(ch_sqlstore_reader *reader, chat_op *op) {
+  chat_store_position *ask = (chat_store_position *)op;
+  if (ask->topic >= CHAT_TOPIC_COUNT) return CHAT_E_INVALID;
+  return ch_sqlstore_number(&reader->main, SQL_CONSUMED, &ask->position, "uu", (uint64_t)ask->topic, (uint64_t)ask->partition);
+}

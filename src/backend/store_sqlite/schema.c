@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backend/store_sqlite/schema.h"
+
+#include "core/bytes.h"
+
+/* member is keyed by the user's name, not by a party's number: pages of members are in bytewise order of it (STORE_MEMBERS), also in a channel of any size.
+ * party names a sending device: length of the user id (one byte), user id, device id, so that the devices of one user are neighbours.
+ * erased keeps the text of pruned rows until the index has forgotten it as well: a contentless index can only be told what to forget. */
+static const char schema[] =
+    "CREATE TABLE conversation ("
+    " conv INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL, history_from_start INTEGER NOT NULL, title BLOB NOT NULL,"
+    " head_seq INTEGER NOT NULL, head_msg_no INTEGER NOT NULL, head_message_id INTEGER NOT NULL, position INTEGER NOT NULL,"
+    " member_count INTEGER NOT NULL, active_ms INTEGER NOT NULL, horizon_seq INTEGER NOT NULL);"
+    "CREATE TABLE run ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, conv INTEGER NOT NULL, first_seq INTEGER NOT NULL, count INTEGER NOT NULL,"
+    " first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, format INTEGER NOT NULL, body BLOB NOT NULL);"
+    "CREATE UNIQUE INDEX run_by_seq ON run (conv, first_seq);"
+    "CREATE TABLE party (party INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE);"
+    "CREATE TABLE sender (conv INTEGER, party INTEGER, last INTEGER NOT NULL, position INTEGER NOT NULL, retired INTEGER NOT NULL,"
+    " PRIMARY KEY (conv, party)) WITHOUT ROWID;"
+    "CREATE TABLE member (conv INTEGER, user BLOB, role INTEGER NOT NULL, intervals BLOB NOT NULL, delivered_seq INTEGER NOT NULL,"
+    " read_seq INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (conv, user)) WITHOUT ROWID;"
+    "CREATE INDEX member_by_user ON member (user, conv);"
+    "CREATE TABLE device (user BLOB, device BLOB, name BLOB NOT NULL, session INTEGER NOT NULL, session_next INTEGER NOT NULL,"
+    " created_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL, revoked INTEGER NOT NULL, PRIMARY KEY (user, device)) WITHOUT ROWID;"
+    "CREATE TABLE consumed (topic INTEGER, partition INTEGER, position INTEGER NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID;"
+    "CREATE TABLE erased (id INTEGER PRIMARY KEY AUTOINCREMENT, conv INTEGER NOT NULL, seq INTEGER NOT NULL, message_id INTEGER NOT NULL,"
+    " run INTEGER NOT NULL, text BLOB NOT NULL);"
+    "CREATE TABLE store (id BLOB NOT NULL);"
+    "INSERT INTO store VALUES (randomblob(16));"
+    "PRAGMA application_id = 0x63687374;"
+    "PRAGMA user_version = 1;";
+
+#define CONVERSATION "conv, kind, history_from_start, title, head_seq, head_msg_no, head_message_id, position, member_count, active_ms, horizon_seq"
+#define MEMBER "user, role, intervals, delivered_seq, read_seq, position"
+
+const char *const ch_sqlstore_sql[SQL_COUNT] = {
+    [SQL_BEGIN] = "BEGIN",
+    [SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_SAVEPOINT] = "SAVEPOINT op",
+    [SQL_RELEASE] = "RELEASE op",
+    [SQL_UNDO] = "ROLLBACK TO op",
+
+    [SQL_CONVERSATION] = "SELECT " CONVERSATION " FROM conversation WHERE id = ?",
+    [SQL_CONVERSATION_STUB] = "INSERT INTO conversation VALUES (NULL, ?, 0, 0, x'', 0, 0, 0, 0, 0, 0, 0)",
+    /* A late writer never moves a state back: the higher position wins. */
+    [SQL_CONVERSATION_PUT] = "INSERT INTO conversation VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0) ON CONFLICT (id) DO UPDATE SET"
+                             " kind = ?2, history_from_start = ?3, title = ?4, head_seq = ?5, head_msg_no = ?6, head_message_id = ?7,"
+                             " position = ?8, member_count = ?9, active_ms = ?10 WHERE position <= ?8",
+    [SQL_CONVERSATION_ID] = "SELECT id FROM conversation WHERE conv = ?",
+    [SQL_HORIZON_PUT] = "UPDATE conversation SET horizon_seq = max(horizon_seq, ?2) WHERE conv = ?1",
+
+    [SQL_RUN_TAIL] = "SELECT first_seq + count - 1 FROM run WHERE conv = ? ORDER BY first_seq DESC LIMIT 1",
+    [SQL_RUN_COVERING] = "SELECT id, first_seq, count, format, body FROM run WHERE conv = ? AND first_seq <= ? ORDER BY first_seq DESC LIMIT 1",
+    [SQL_RUN_INSERT] = "INSERT INTO run VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
+    [SQL_RUN_UPDATE] = "UPDATE run SET first_seq = ?2, count = ?3, first_ms = ?4, last_ms = ?5, format = ?6, body = ?7 WHERE id = ?1",
+    [SQL_RUN_DELETE] = "DELETE FROM run WHERE id = ?",
+    [SQL_RUN_LOWEST] = "SELECT id, first_seq, count, format, body FROM run WHERE conv = ? ORDER BY first_seq LIMIT 1",
+    [SQL_RUNS_DOWN] = "SELECT id, first_seq, count, format, body FROM run WHERE conv = ? AND first_seq <= ? ORDER BY first_seq DESC",
+    [SQL_RUNS_UP] = "SELECT id, first_seq, count, format, body FROM run WHERE conv = ? AND first_seq >= ? AND first_seq <= ? ORDER BY first_seq",
+    [SQL_RUNS_BY_ID] = "SELECT id, first_seq, count, format, body, conv FROM run WHERE id > ? ORDER BY id LIMIT ?",
+    [SQL_RUN_AGES] = "SELECT id, conv, first_seq, first_ms FROM run WHERE id > ? ORDER BY id LIMIT 256",
+    [SQL_RUN_LAST_ID] = "SELECT max(id) FROM run",
+
+    /* Watermarks are not touched, and begin at 0. */
+    [SQL_MEMBER_PUT] = "INSERT INTO member VALUES (?1, ?2, ?3, ?4, 0, 0, ?5) ON CONFLICT (conv, user) DO UPDATE SET"
+                       " role = ?3, intervals = ?4, position = ?5 WHERE position <= ?5",
+    [SQL_MEMBERS_ALL] = "SELECT " MEMBER " FROM member WHERE conv = ? ORDER BY user",
+    [SQL_MEMBER] = "SELECT " MEMBER " FROM member WHERE conv = ? AND user = ?",
+    [SQL_MEMBERS_PAGE] = "SELECT " MEMBER " FROM member WHERE conv = ? AND user > ? AND role <> 0 ORDER BY user",
+    [SQL_WATERMARK_RAISE] = "UPDATE member SET delivered_seq = max(delivered_seq, ?3), read_seq = max(read_seq, ?4)"
+                            " WHERE conv = (SELECT conv FROM conversation WHERE id = ?1) AND user = ?2 RETURNING delivered_seq, read_seq",
+    [SQL_MEMBERSHIPS] = "SELECT conv FROM member WHERE user = ? LIMIT ?",
+
+    [SQL_PARTY] = "SELECT party FROM party WHERE name = ?",
+    [SQL_PARTY_INSERT] = "INSERT INTO party VALUES (NULL, ?)",
+    [SQL_SENDER_PUT] = "INSERT INTO sender VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (conv, party) DO UPDATE SET"
+                       " last = ?3, position = ?4, retired = ?5 WHERE position <= ?4",
+    [SQL_SENDERS_ALL] = "SELECT name, last, position, retired FROM sender JOIN party USING (party) WHERE conv = ? ORDER BY name",
+    [SQL_SENDERS_OF_USER] = "SELECT name, last, position, retired FROM party CROSS JOIN sender USING (party)"
+                            " WHERE name > ?2 AND name <= ?3 AND conv = ?1 ORDER BY name",
+
+    [SQL_CONSUMED] = "SELECT position FROM consumed WHERE topic = ? AND partition = ?",
+    [SQL_CONSUMED_PUT] = "INSERT INTO consumed VALUES (?1, ?2, ?3) ON CONFLICT (topic, partition) DO UPDATE SET position = ?3 WHERE position < ?3",
+    [SQL_CONSUMED_ALL] = "SELECT partition, position FROM consumed WHERE topic = 0",
+
+    /* A member's head moves with the conversation, a former member's stands at its removal. */
+    [SQL_HEADS] = "SELECT CASE WHEN m.role <> 0 THEN c.position ELSE m.position END AS changed, c.id, c.kind, m.role, c.head_seq, c.head_msg_no,"
+                  " c.active_ms, c.title, m.intervals, m.delivered_seq, m.read_seq, c.conv"
+                  " FROM member m CROSS JOIN conversation c USING (conv) WHERE m.user = ?1 AND c.kind <> 0 AND changed > ?2 ORDER BY changed, c.id",
+
+    [SQL_DEVICE] = "SELECT device, name, session, session_next, created_ms, seen_ms, revoked FROM device WHERE user = ? AND device = ?",
+    [SQL_DEVICE_PUT] = "REPLACE INTO device VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    [SQL_DEVICE_COUNT] = "SELECT count(*) FROM device WHERE user = ? AND revoked = 0",
+    [SQL_DEVICES] = "SELECT device, name, session, session_next, created_ms, seen_ms, revoked FROM device WHERE user = ? ORDER BY device",
+
+    [SQL_STORE_ID] = "SELECT id FROM store",
+    [SQL_ERASED_PUT] = "INSERT INTO erased VALUES (NULL, ?, ?, ?, ?, ?)",
+    [SQL_ERASED] = "SELECT id, conv, seq, message_id, run, text FROM erased WHERE id > ? ORDER BY id LIMIT ?",
+    [SQL_ERASED_DELETE] = "DELETE FROM erased WHERE id <= ?",
+};
+
+static int version_of(ch_sqlstore_db *db, int *version) {
+  sqlite3_stmt *statement;
+  int code = sqlite3_prepare_v2(db->handle, "PRAGMA user_version", -1, &statement, NULL);
+  if (code != SQLITE_OK) return ch_sqlstore_error(code);
+  code = sqlite3_step(statement);
+  *version = code == SQLITE_ROW ? sqlite3_column_int(statement, 0) : 0;
+  sqlite3_finalize(statement);
+  return ch_sqlstore_error(code);
+}
+
+int ch_sqlstore_schema_prepare(ch_sqlstore_db *db) {
+  int version = 0;
+  int error = version_of(db, &version);
+  if (error) return error;
+  if (version > CH_STORE_SCHEMA_VERSION) return CHAT_E_VERSION;
+  if (version == CH_STORE_SCHEMA_VERSION) return 0;
+  error = ch_sqlstore_exec(db, "BEGIN IMMEDIATE");
+  if (!error) error = ch_sqlstore_exec(db, schema);
+  if (!error) error = ch_sqlstore_exec(db, "COMMIT");
+  if (error) ch_sqlstore_exec(db, "ROLLBACK");
+  return error;
+}

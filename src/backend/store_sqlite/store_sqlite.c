@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store's threads: one writes, some read, one indexes. Ops wait in two bounded queues (the ports' bound) and go back through their ports.
+ *
+ * Locks: `lock` guards queues and flags only; it is never held during SQLite's work.
+ */
+#include "backend/store_sqlite/store_sqlite.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "backend/port_mem.h"
+#include "backend/store_sqlite/apply.h"
+#include "backend/store_sqlite/index.h"
+#include "backend/store_sqlite/read.h"
+#include "backend/store_sqlite/schema.h"
+#include "core/assert.h"
+
+enum { GROUP_MAX = 64, PARTITIONS_MAX = 1024, PATH_LEN_MAX = 4000 };
+
+/* An op that waits. In the op's memory. */
+typedef struct pending {
+  struct pending *next;
+  chat_op *op;
+  ch_port *port;
+  void *result;
+  int status;
+} pending;
+
+typedef struct op_fifo {
+  pending *first, **last;
+} op_fifo;
+
+typedef struct sqlite_store sqlite_store;
+
+typedef struct reading_thread {
+  sqlite_store *store;
+  pthread_t thread;
+  ch_sqlstore_reader reader;
+} reading_thread;
+
+struct sqlite_store {
+  ch_store_sqlite_config config;
+  char path[PATH_LEN_MAX + 1];
+  int lock_fd;
+
+  pthread_mutex_t lock;
+  pthread_cond_t write_wanted, read_wanted, index_wanted;
+  op_fifo writes, reads;
+  bool stopping, writer_stopped;
+  bool index_stale;    /* something was committed that the index has not seen */
+  uint64_t forgotten;  /* pruned texts up to this number are out of the index */
+
+  pthread_t write_thread, index_thread;
+  uint32_t readers_started;
+  bool writer_started, indexer_started;
+  ch_sqlstore_db main; /* the writer's */
+  reading_thread readers[CH_STORE_READERS_MAX];
+  ch_sqlstore_indexer indexer;
+
+  /* The writer's alone. */
+  uint64_t forgotten_done;
+  bool unsynced;
+  struct timespec sync_due;
+  uint64_t committed[PARTITIONS_MAX]; /* consumed positions that were committed */
+  _Atomic uint64_t synced[PARTITIONS_MAX]; /* and those that would survive a power loss */
+};
+
+/* ------------------------------------------------------------------------------------------------ queues */
+
+static void queue_init(op_fifo *queue) {
+  queue->first = NULL;
+  queue->last = &queue->first;
+}
+
+static void queue_push(op_fifo *queue, pending *item) {
+  item->next = NULL;
+  *queue->last = item;
+  queue->last = &item->next;
+}
+
+static pending *queue_pop(op_fifo *queue) {
+  pending *item = queue->first;
+  if (!item) return NULL;
+  queue->first = item->next;
+  if (!queue->first) queue->last = &queue->first;
+  return item;
+}
+
+/* ------------------------------------------------------------------------------------------------ writing */
+
+typedef int write_fn(ch_sqlstore_writer *writer, chat_op *op);
+
+typedef struct write_row {
+  write_fn *write;
+  void (*give)(chat_op *op, const void *result);
+} write_row;
+
+static const write_row writes[] = {
+    [CHAT_OP_STORE_APPLY] = {ch_sqlstore_apply, NULL},
+    [CHAT_OP_STORE_WATERMARKS] = {ch_sqlstore_watermarks, ch_sqlstore_watermarks_give},
+    [CHAT_OP_STORE_DEVICE] = {ch_sqlstore_device, NULL},
+    [CHAT_OP_STORE_PRUNE] = {ch_sqlstore_prune, NULL},
+};
+
+/* Up to GROUP_MAX ops that wait are committed together. */
+static size_t take_group(sqlite_store *store, pending *group[GROUP_MAX]) {
+  size_t count = 0;
+  while (count < GROUP_MAX && (group[count] = queue_pop(&store->writes))) count++;
+  return count;
+}
+
+/* One op of a group: what fails leaves the others' effects. A full disk may have rolled back the whole transaction: then nobody's are left. */
+static bool write_one(sqlite_store *store, pending *item) {
+  ch_sqlstore_writer writer = {.alloc = store->config.alloc, .db = &store->main};
+  int error = ch_sqlstore_do(&store->main, SQL_SAVEPOINT, "");
+  if (!error) {
+    item->status = writes[item->op->kind].write(&writer, item->op);
+    item->result = writer.result;
+    if (sqlite3_get_autocommit(store->main.handle)) return false;
+    if (item->status) error = ch_sqlstore_do(&store->main, SQL_UNDO, "");
+  }
+  if (!error) error = ch_sqlstore_do(&store->main, SQL_RELEASE, "");
+  if (error) item->status = error;
+  return error == 0;
+}
+
+static int write_group(sqlite_store *store, pending **group, size_t count) {
+  int error = ch_sqlstore_do(&store->main, SQL_BEGIN_WRITE, "");
+  for (size_t i = 0; i < count && !error; i++)
+    if (!write_one(store, group[i])) error = group[i]->status ? group[i]->status : CHAT_E_IO;
+  if (!error) error = ch_sqlstore_do(&store->main, SQL_COMMIT, "");
+  if (error && !sqlite3_get_autocommit(store->main.handle)) ch_sqlstore_do(&store->main, SQL_ROLLBACK, "");
+  return error;
+}
+
+static void note_consumed(sqlite_store *store, const pending *item) {
+  const chat_store_apply *apply = (const chat_store_apply *)item->op;
+  if (item->status || item->op->kind != CHAT_OP_STORE_APPLY || apply->partition >= PARTITIONS_MAX) return;
+  if (apply->position > store->committed[apply->partition]) store->committed[apply->partition] = apply->position;
+}
+
+static void due_in(struct timespec *at, uint32_t ms) {
+  clock_gettime(CLOCK_MONOTONIC, at);
+  at->tv_sec += ms / 1000;
+  at->tv_nsec += (long)(ms % 1000) * 1000000;
+  if (at->tv_nsec >= 1000000000) {
+    at->tv_sec++;
+    at->tv_nsec -= 1000000000;
+  }
+}
+
+static bool is_due(const struct timespec *at) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec != at->tv_sec ? now.tv_sec > at->tv_sec : now.tv_nsec >= at->tv_nsec;
+}
+
+static void wake_indexer(sqlite_store *store) {
+  pthread_mutex_lock(&store->lock);
+  store->index_stale = true;
+  pthread_cond_signal(&store->index_wanted);
+  pthread_mutex_unlock(&store->lock);
+}
+
+static void finish_group(sqlite_store *store, pending **group, size_t count, int error) {
+  for (size_t i = 0; i < count; i++) {
+    pending *item = group[i];
+    if (error) item->status = error;
+    if (!error) note_consumed(store, item);
+    const write_row *row = &writes[item->op->kind];
+    if (item->status == 0 && row->give) row->give(item->op, item->result);
+    ch_port_finish(item->port, item->op, item->status);
+  }
+}
+
+static void write_waiting(sqlite_store *store, pending **group, size_t count) {
+  int error = write_group(store, group, count);
+  if (!error && !store->unsynced) {
+    store->unsynced = true;
+    due_in(&store->sync_due, store->config.checkpoint_ms);
+  }
+  finish_group(store, group, count, error);
+  if (!error) wake_indexer(store);
+}
+
+/* With synchronous=NORMAL a commit is safe from a power loss when a checkpoint has synced the WAL and the database behind it. A checkpoint counts only where it took every frame
+ * over, so nothing hangs on how far readers let it go. With FULL each commit is safe at once. */
+static void checkpoint(sqlite_store *store) {
+  int frames = 0, done = 0;
+  int code = sqlite3_wal_checkpoint_v2(store->main.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
+  due_in(&store->sync_due, store->config.checkpoint_ms);
+  if (code != SQLITE_OK || frames != done) return;
+  store->unsynced = false;
+  for (int i = 0; i < PARTITIONS_MAX; i++)
+    atomic_store(&store->synced[i], store->committed[i]);
+}
+
+static int wal_pages(void *arg, sqlite3 *handle, const char *name, int pages) {
+  (void)handle, (void)name;
+  sqlite_store *store = arg;
+  if (pages >= (int)store->config.checkpoint_pages) due_in(&store->sync_due, 0);
+  return SQLITE_OK;
+}
+
+static void sync_if_due(sqlite_store *store) {
+  if (store->config.sync == CH_STORE_SYNC_FULL)
+    for (int i = 0; i < PARTITIONS_MAX; i++)
+      atomic_store(&store->synced[i], store->committed[i]);
+  if (store->unsynced && is_due(&store->sync_due)) checkpoint(store);
+}
+
+/* The index has forgotten pruned texts: they can go. */
+static void drop_forgotten(sqlite_store *store, uint64_t forgotten) {
+  if (forgotten <= store->forgotten_done) return;
+  if (ch_sqlstore_do(&store->main, SQL_ERASED_DELETE, "u", forgotten) == 0) store->forgotten_done = forgotten;
+}
+
+/* Waits until there is something to write, to sync or to drop, or the end. */
+static size_t wait_for_writes(sqlite_store *store, pending *group[GROUP_MAX], uint64_t *forgotten, bool *stop) {
+  pthread_mutex_lock(&store->lock);
+  while (!store->writes.first && !store->stopping && store->forgotten == store->forgotten_done) {
+    if (!store->unsynced) pthread_cond_wait(&store->write_wanted, &store->lock);
+    else if (pthread_cond_timedwait(&store->write_wanted, &store->lock, &store->sync_due)) break;
+  }
+  size_t count = take_group(store, group);
+  *forgotten = store->forgotten;
+  *stop = store->stopping && count == 0;
+  pthread_mutex_unlock(&store->lock);
+  return count;
+}
+
+static void *writer_main(void *arg) {
+  sqlite_store *store = arg;
+  pending *group[GROUP_MAX];
+  uint64_t forgotten;
+  for (bool stop = false; !stop;) {
+    size_t count = wait_for_writes(store, group, &forgotten, &stop);
+    if (count > 0) write_waiting(store, group, count);
+    else drop_forgotten(store, forgotten);
+    sync_if_due(store);
+  }
+  checkpoint(store);
+  return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ reading */
+
+typedef int read_fn(ch_sqlstore_reader *reader, chat_op *op);
+
+static read_fn *const reads[] = {
+    [CHAT_OP_STORE_STATE] = ch_sqlstore_state,     [CHAT_OP_STORE_RANGE] = ch_sqlstore_range,       [CHAT_OP_STORE_HEADS] = ch_sqlstore_heads,
+    [CHAT_OP_STORE_POSITION] = ch_sqlstore_position, [CHAT_OP_STORE_MEMBERS] = ch_sqlstore_members, [CHAT_OP_STORE_SEARCH] = ch_sqlstore_search,
+    [CHAT_OP_STORE_DEVICES] = ch_sqlstore_devices,
+};
+
+static bool is_read(uint32_t kind) {
+  return kind < sizeof reads / sizeof *reads && reads[kind];
+}
+
+static bool is_write(uint32_t kind) {
+  return kind < sizeof writes / sizeof *writes && writes[kind].write;
+}
+
+static int open_index(reading_thread *thread) {
+  char name[PATH_LEN_MAX + 16];
+  if (thread->reader.index.handle) return 0;
+  snprintf(name, sizeof name, "%s-search", thread->store->path);
+  int error = ch_sqlstore_db_open(&thread->reader.index, name, CH_STORE_OPEN_READ, ch_sqlstore_index_sql);
+  if (error) ch_sqlstore_db_close(&thread->reader.index);
+  return error;
+}
+
+static void add_synced(sqlite_store *store, chat_op *op) {
+  chat_store_position *ask = (chat_store_position *)op;
+  bool known = ask->topic == CHAT_TOPIC_MESSAGES && ask->partition < PARTITIONS_MAX;
+  ask->synced = known ? atomic_load(&store->synced[ask->partition]) : 0;
+}
+
+static int answer(reading_thread *thread, chat_op *op) {
+  ch_sqlstore_db *db = &thread->reader.main;
+  if (op->kind == CHAT_OP_STORE_SEARCH) {
+    int error = open_index(thread);
+    if (error) return error;
+  }
+  int error = ch_sqlstore_do(db, SQL_BEGIN, "");
+  if (error) return error;
+  error = reads[op->kind](&thread->reader, op);
+  ch_sqlstore_do(db, SQL_COMMIT, "");
+  if (!error && op->kind == CHAT_OP_STORE_POSITION) add_synced(thread->store, op);
+  return error;
+}
+
+static pending *wait_for_read(sqlite_store *store) {
+  pthread_mutex_lock(&store->lock);
+  while (!store->reads.first && !store->stopping)
+    pthread_cond_wait(&store->read_wanted, &store->lock);
+  pending *item = queue_pop(&store->reads);
+  pthread_mutex_unlock(&store->lock);
+  return item;
+}
+
+static void *reader_main(void *arg) {
+  reading_thread *thread = arg;
+  pending *item;
+  while ((item = wait_for_read(thread->store)))
+    ch_port_finish(item->port, item->op, answer(thread, item->op));
+  return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ indexing */
+
+static bool wait_for_index(sqlite_store *store) {
+  pthread_mutex_lock(&store->lock);
+  while (!store->index_stale && !store->stopping)
+    pthread_cond_wait(&store->index_wanted, &store->lock);
+  store->index_stale = false;
+  bool go_on = !store->stopping;
+  pthread_mutex_unlock(&store->lock);
+  return go_on;
+}
+
+static void tell_forgotten(sqlite_store *store, uint64_t forgotten) {
+  pthread_mutex_lock(&store->lock);
+  if (forgotten > store->forgotten) {
+    store->forgotten = forgotten;
+    pthread_cond_signal(&store->write_wanted);
+  }
+  pthread_mutex_unlock(&store->lock);
+}
+
+static bool is_stopping(sqlite_store *store) {
+  pthread_mutex_lock(&store->lock);
+  bool stopping = store->stopping;
+  pthread_mutex_unlock(&store->lock);
+  return stopping;
+}
+
+/* An error (a full disk) leaves the index behind; the next commit tries again. */
+static void *indexer_main(void *arg) {
+  sqlite_store *store = arg;
+  while (wait_for_index(store)) {
+    uint64_t erased;
+    while (ch_sqlstore_indexer_step(&store->indexer, &erased) > 0 && !is_stopping(store))
+      tell_forgotten(store, erased);
+    tell_forgotten(store, erased);
+    sqlite3_wal_checkpoint_v2(store->indexer.index.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  }
+  return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------ ports */
+
+static int store_submit(void *self, void *port, chat_op *op) {
+  sqlite_store *store = self;
+  int error = ch_port_accept(port);
+  if (error) return error;
+  bool read = is_read(op->kind);
+  pending *item = read || is_write(op->kind) ? chat_op_alloc(op, sizeof *item) : NULL;
+  if (!item) {
+    ch_port_finish(port, op, read || is_write(op->kind) ? CHAT_E_NOMEM : CHAT_E_UNSUPPORTED);
+    return 0;
+  }
+  *item = (pending){.op = op, .port = port};
+  pthread_mutex_lock(&store->lock);
+  queue_push(read ? &store->reads : &store->writes, item);
+  pthread_cond_signal(read ? &store->read_wanted : &store->write_wanted);
+  pthread_mutex_unlock(&store->lock);
+  return 0;
+}
+
+static int store_port_new(void *self, chat_wake wake, void **port) {
+  sqlite_store *store = self;
+  ch_port *made = ch_alloc(store->config.alloc, sizeof *made);
+  if (!made) return CHAT_E_NOMEM;
+  int error = ch_port_init(made, wake);
+  if (error) ch_free(store->config.alloc, made);
+  *port = error ? NULL : made;
+  return error;
+}
+
+static void store_port_cancel(void *self, void *port) {
+  (void)self;
+  ch_port_cancel(port);
+}
+
+static void store_port_free(void *self, void *port) {
+  sqlite_store *store = self;
+  ch_port_fini(port);
+  ch_free(store->config.alloc, port);
+}
+
+static chat_op *store_poll(void *self, void *port) {
+  (void)self;
+  return ch_port_poll(port);
+}
+
+/* ------------------------------------------------------------------------------------------------ life */
+
+static void stop_threads(sqlite_store *store) {
+  pthread_mutex_lock(&store->lock);
+  store->stopping = true;
+  pthread_cond_broadcast(&store->write_wanted);
+  pthread_cond_broadcast(&store->read_wanted);
+  pthread_cond_broadcast(&store->index_wanted);
+  pthread_mutex_unlock(&store->lock);
+  if (store->indexer_started) pthread_join(store->index_thread, NULL);
+  for (uint32_t i = 0; i < store->readers_started; i++)
+    pthread_join(store->readers[i].thread, NULL);
+  if (store->writer_started) pthread_join(store->write_thread, NULL);
+}
+
+static void close_files(sqlite_store *store) {
+  ch_sqlstore_indexer_close(&store->indexer);
+  for (uint32_t i = 0; i < CH_STORE_READERS_MAX; i++) {
+    ch_sqlstore_db_close(&store->readers[i].reader.index);
+    ch_sqlstore_db_close(&store->readers[i].reader.main);
+  }
+  ch_sqlstore_db_close(&store->main);
+  if (store->lock_fd >= 0) close(store->lock_fd);
+}
+
+static void store_free(void *self) {
+  sqlite_store *store = self;
+  if (!store) return;
+  stop_threads(store);
+  close_files(store);
+  pthread_cond_destroy(&store->write_wanted);
+  pthread_cond_destroy(&store->read_wanted);
+  pthread_cond_destroy(&store->index_wanted);
+  pthread_mutex_destroy(&store->lock);
+  ch_free(store->config.alloc, store);
+}
+
+static const chat_backend_vtable vtable = {
+    .size = sizeof(chat_backend_vtable),
+    .name = "store_sqlite",
+    .flags = CHAT_BACKEND_DERIVES_HEADS,
+    .port_new = store_port_new,
+    .port_cancel = store_port_cancel,
+    .port_free = store_port_free,
+    .submit = store_submit,
+    .poll = store_poll,
+    .free = store_free,
+};
+
+/* Goes with the process, however that ends; a lock of SQLite's own would have to be dropped to let readers in. */
+static int take_lock(sqlite_store *store) {
+  char name[PATH_LEN_MAX + 16];
+  snprintf(name, sizeof name, "%s-lock", store->path);
+  store->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (store->lock_fd < 0) return CHAT_E_IO;
+  return flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0 ? 0 : CHAT_E_BUSY;
+}
+
+static int quick_check(ch_sqlstore_db *db) {
+  sqlite3_stmt *statement;
+  int code = sqlite3_prepare_v2(db->handle, "PRAGMA quick_check(1)", -1, &statement, NULL);
+  if (code != SQLITE_OK) return ch_sqlstore_error(code);
+  code = sqlite3_step(statement);
+  bool ok = code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), "ok") == 0;
+  sqlite3_finalize(statement);
+  return ok ? 0 : code == SQLITE_ROW ? CHAT_E_CORRUPT : ch_sqlstore_error(code);
+}
+
+static int read_consumed(sqlite_store *store) {
+  sqlite3_stmt *statement;
+  int more = ch_sqlstore_query(&store->main, SQL_CONSUMED_ALL, &statement, "");
+  if (more) return more;
+  while ((more = ch_sqlstore_step(statement)) > 0) {
+    uint64_t partition = ch_sqlstore_column_u64(statement, 0);
+    if (partition < PARTITIONS_MAX) store->committed[partition] = ch_sqlstore_column_u64(statement, 1);
+  }
+  return more;
+}
+
+static int open_main(sqlite_store *store) {
+  char pragmas[128];
+  int error = ch_sqlstore_db_open(&store->main, store->path, CH_STORE_OPEN_WRITE, ch_sqlstore_sql);
+  if (error) return error;
+  snprintf(pragmas, sizeof pragmas, "PRAGMA synchronous = %s; PRAGMA cache_size = -65536", store->config.sync == CH_STORE_SYNC_FULL ? "FULL" : "NORMAL");
+  error = ch_sqlstore_exec(&store->main, pragmas);
+  if (!error && store->config.check) error = quick_check(&store->main);
+  if (!error) error = ch_sqlstore_schema_prepare(&store->main);
+  if (!error) error = read_consumed(store);
+  if (error) return error;
+  if (store->config.pages_max) {
+    snprintf(pragmas, sizeof pragmas, "PRAGMA max_page_count = %u", (unsigned)store->config.pages_max);
+    error = ch_sqlstore_exec(&store->main, pragmas);
+  }
+  sqlite3_wal_hook(store->main.handle, wal_pages, store);
+  /* What the last owner committed may never have been synced: counted only after this. */
+  checkpoint(store);
+  return error;
+}
+
+static int start_readers(sqlite_store *store) {
+  for (uint32_t i = 0; i < store->config.reader_threads; i++) {
+    reading_thread *thread = &store->readers[i];
+    thread->store = store;
+    thread->reader.alloc = store->config.alloc;
+    int error = ch_sqlstore_db_open(&thread->reader.main, store->path, CH_STORE_OPEN_READ, ch_sqlstore_sql);
+    if (error) return error;
+    if (pthread_create(&thread->thread, NULL, reader_main, thread)) return CHAT_E_NOMEM;
+    store->readers_started++;
+  }
+  return 0;
+}
+
+static int start(sqlite_store *store) {
+  int error = take_lock(store);
+  if (!error) error = open_main(store);
+  if (!error) error = ch_sqlstore_indexer_open(&store->indexer, store->config.alloc, store->path);
+  if (!error) error = start_readers(store);
+  if (error) return error;
+  store->index_stale = true;
+  store->writer_started = pthread_create(&store->write_thread, NULL, writer_main, store) == 0;
+  store->indexer_started = pthread_create(&store->index_thread, NULL, indexer_main, store) == 0;
+  return store->writer_started && store->indexer_started ? 0 : CHAT_E_NOMEM;
+}
+
+static void init_locks(sqlite_store *store) {
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_mutex_init(&store->lock, NULL);
+  pthread_cond_init(&store->write_wanted, &monotonic);
+  pthread_cond_init(&store->read_wanted, NULL);
+  pthread_cond_init(&store->index_wanted, NULL);
+  pthread_condattr_destroy(&monotonic);
+}
+
+static bool config_valid(const ch_store_sqlite_config *config) {
+  return config->path && strlen(config->path) <= PATH_LEN_MAX && config->reader_threads >= 1 && config->reader_threads <= CH_STORE_READERS_MAX &&
+         config->sync <= CH_STORE_SYNC_FULL;
+}
+
+static sqlite_store *store_make(const ch_store_sqlite_config *config) {
+  sqlite_store *store = ch_calloc(config->alloc, 1, sizeof *store);
+  if (!store) return NULL;
+  store->config = *config;
+  if (!config->checkpoint_pages) store->config.checkpoint_pages = 1000;
+  if (!config->checkpoint_ms) store->config.checkpoint_ms = 5000;
+  strcpy(store->path, config->path);
+  store->config.path = store->path;
+  store->lock_fd = -1;
+  queue_init(&store->writes);
+  queue_init(&store->reads);
+  init_locks(store);
+  return store;
+}
+
+int ch_store_sqlite_new(const ch_store_sqlite_config *config, chat_backend *backend) {
+  if (!config_valid(config)) return CHAT_E_INVALID;
+  sqlite_store *store = store_make(config);
+  if (!store) return CHAT_E_NOMEM;
+  int error = start(store);
+  if (error) {
+    store_free(store);
+    return error;
+  }
+  *backend = (chat_backend){&vtable, store};
+  return 0;
+}
+
+uint64_t ch_store_sqlite_synced_position(const chat_backend *backend, uint32_t partition) {
+  const sqlite_store *store = backend->self;
+  return partition < PARTITIONS_MAX ? atomic_load(&store->synced[partition]) : 0;
+}
