@@ -162,8 +162,8 @@ static void *writer_main(void *arg) {
     log->cut_wanted = false;
     pthread_mutex_unlock(&log->lock);
     for (uint32_t i = 0; i < log->partition_count; i++) {
-      commit_partition(log, i);
       if (cut) cut_partition(log, i);
+      commit_partition(log, i);
     }
     if (stop) return NULL;
   }

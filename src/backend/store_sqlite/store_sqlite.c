@@ -67,6 +67,7 @@ struct sqlite_store {
   /* The writer's alone. */
   uint64_t forgotten_done;
   bool unsynced;
+  bool wal_long; /* it has reached checkpoint_pages */
   struct timespec sync_due;
   uint64_t committed[PARTITIONS_MAX]; /* consumed positions that were committed */
   _Atomic uint64_t synced[PARTITIONS_MAX]; /* and those that would survive a power loss */
@@ -194,6 +195,7 @@ static void write_waiting(sqlite_store *store, pending **group, size_t count) {
  * over, so nothing hangs on how far readers let it go. With FULL each commit is safe at once. */
 static void checkpoint(sqlite_store *store) {
   int frames = 0, done = 0;
+  store->wal_long = false;
   int code = sqlite3_wal_checkpoint_v2(store->main.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
   due_in(&store->sync_due, store->config.checkpoint_ms);
   if (code != SQLITE_OK || frames != done) return;
@@ -205,7 +207,7 @@ static void checkpoint(sqlite_store *store) {
 static int wal_pages(void *arg, sqlite3 *handle, const char *name, int pages) {
   (void)handle, (void)name;
   sqlite_store *store = arg;
-  if (pages >= (int)store->config.checkpoint_pages) due_in(&store->sync_due, 0);
+  if (pages >= (int)store->config.checkpoint_pages) store->wal_long = true;
   return SQLITE_OK;
 }
 
@@ -213,7 +215,7 @@ static void sync_if_due(sqlite_store *store) {
   if (store->config.sync == CH_STORE_SYNC_FULL)
     for (int i = 0; i < PARTITIONS_MAX; i++)
       atomic_store(&store->synced[i], store->committed[i]);
-  if (store->unsynced && is_due(&store->sync_due)) checkpoint(store);
+  if (store->wal_long || (store->unsynced && is_due(&store->sync_due))) checkpoint(store);
 }
 
 /* The index has forgotten pruned texts: they can go. */

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench_port.h - one port of a backend, used as if it were a function call: submit, sleep until the wake, poll. And a directory that is removed at the end. */
+/*
+ * bench_port.h - one port of a backend, used as if it were a function call: submit, sleep until the wake, poll. And a directory that is removed at the end.
+ *
+ * Nothing here speaks to check, so that a child process may use it until it is killed.
+ */
 #ifndef CH_TEST_BENCH_PORT_H
 #define CH_TEST_BENCH_PORT_H
 
 #include <chat/backend.h>
-#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/assert.h"
 #include "core/op.h"
 
 typedef struct bench_port {
@@ -30,11 +34,11 @@ static inline void bench_wake(void *arg) {
 
 static inline void bench_open(bench_port *bench, chat_backend backend) {
   *bench = (bench_port){.backend = backend, .lock = PTHREAD_MUTEX_INITIALIZER, .woken = PTHREAD_COND_INITIALIZER};
-  ck_assert_int_eq(backend.vtable->port_new(backend.self, (chat_wake){bench_wake, bench}, &bench->port), 0);
+  ch_assert(backend.vtable->port_new(backend.self, (chat_wake){bench_wake, bench}, &bench->port) == 0);
 }
 
 static inline void bench_submit(bench_port *bench, void *op) {
-  ck_assert_int_eq(bench->backend.vtable->submit(bench->backend.self, bench->port, op), 0);
+  ch_assert(bench->backend.vtable->submit(bench->backend.self, bench->port, op) == 0);
 }
 
 static inline chat_op *bench_next(bench_port *bench) {
@@ -52,7 +56,7 @@ static inline chat_op *bench_next(bench_port *bench) {
 /* Submits the only op and waits for it; its status. */
 static inline int bench_do(bench_port *bench, void *op) {
   bench_submit(bench, op);
-  ck_assert_ptr_eq(bench_next(bench), op);
+  ch_assert(bench_next(bench) == op);
   return ((chat_op *)op)->status;
 }
 
@@ -64,13 +68,13 @@ static inline void bench_close(bench_port *bench) {
 
 static inline void bench_dir_make(char dir[64]) {
   strcpy(dir, "/tmp/chat-backend-XXXXXX");
-  ck_assert_ptr_nonnull(mkdtemp(dir));
+  ch_assert(mkdtemp(dir) != NULL);
 }
 
 static inline void bench_dir_remove(const char *dir) {
   char command[128];
   snprintf(command, sizeof command, "rm -r '%s'", dir);
-  ck_assert_int_eq(system(command), 0);
+  ch_assert(system(command) == 0);
 }
 
 static inline chat_bytes text(const char *string) {
