@@ -667,6 +667,32 @@ START_TEST(pages_of_a_search_go_on_and_do_not_part_what_is_equal) {
 }
 END_TEST
 
+/* Numbers of documents and message_ids may be in different order where some share one: the answer is by message_id. */
+START_TEST(the_newest_is_found_first_whatever_its_number) {
+  begin();
+  for (uint8_t name = 1; name <= 4; name++) {
+    chat_store_apply *apply = apply_of(name, 1, 1);
+    apply->rows[0].payload = message(&apply->op, "quince");
+    apply->rows[0].message_id = name == 1 ? 13 : 10;
+    apply->position = apply->states[0].position = name;
+    ck_assert_int_eq(apply_now(apply), 0);
+    wait_indexed(name); /* one after the other */
+  }
+  chat_store_search *ask = search_op("alice", "quince", 1);
+  ck_assert_int_eq(bench_do(&bench, ask), 0);
+  ck_assert_uint_eq(ask->row_count, 1);
+  ck_assert_uint_eq(ask->rows[0].message_id, 13);
+  ck_assert_uint_eq(ask->more, 1);
+  ch_op_free(&ask->op);
+  ask = search_op("alice", "quince", 20);
+  ask->before_message_id = 13;
+  ck_assert_int_eq(bench_do(&bench, ask), 0);
+  ck_assert_uint_eq(ask->row_count, 3);
+  ch_op_free(&ask->op);
+  end();
+}
+END_TEST
+
 static uint64_t rows_in(const char *tail, const char *sql) {
   char name[128];
   sqlite3 *db;
@@ -892,6 +918,7 @@ int main(void) {
       {words_are_found, 0},
       {a_removed_member_finds_what_it_could_read, 0},
       {pages_of_a_search_go_on_and_do_not_part_what_is_equal, 0},
+      {the_newest_is_found_first_whatever_its_number, 0},
       {pruned_rows_leave_the_index, 0},
       {a_lost_or_damaged_index_is_made_anew, 0},
       {synced_follows_the_checkpoint, 0},
