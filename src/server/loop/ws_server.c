@@ -21,6 +21,7 @@ typedef struct connection {
   uint64_t id;
   ch_buf message;      /* a WebSocket message that came in part; else without memory */
   bool waits_writable; /* libwebsockets was asked */
+  bool is_violating;   /* what comes in is dropped */
 } connection;
 
 struct ch_ws_server {
@@ -160,22 +161,26 @@ static int on_writable(ch_ws_server *server, struct lws *wsi, per_session *sessi
 
 /* ------------------------------------------------------------------------------------------------ reading */
 
-static int refuse(struct lws *wsi, enum lws_close_status status) {
-  lws_close_reason(wsi, status, NULL, 0);
-  return -1;
+/* The gateway answers with its reason and closes; until then whatever else comes is dropped. */
+static int violate(ch_ws_server *server, connection *from, int error) {
+  from->is_violating = true;
+  ch_buf_fini(&from->message);
+  ch_gateway_violated(server->config.gateway, from->id, error, now_of(server));
+  return 0;
 }
 
 static int on_received(ch_ws_server *server, struct lws *wsi, per_session *session, chat_bytes part) {
   connection *from = find(server, session->id);
   if (!from) return -1;
-  if (!lws_frame_is_binary(wsi)) return refuse(wsi, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE);
+  if (from->is_violating) return 0;
+  if (!lws_frame_is_binary(wsi)) return violate(server, from, CHAT_E_PROTOCOL);
   bool is_last = lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0;
   if (is_last && from->message.len == 0) { /* in one piece: no copy */
     ch_gateway_frame(server->config.gateway, session->id, part, now_of(server));
     return 0;
   }
   int error = part.len ? ch_buf_put(&from->message, part) : 0;
-  if (error) return refuse(wsi, error == CHAT_E_TOO_LARGE ? LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE : LWS_CLOSE_STATUS_UNEXPECTED_CONDITION);
+  if (error) return violate(server, from, error);
   if (!is_last) return 0;
   ch_gateway_frame(server->config.gateway, session->id, ch_buf_bytes(&from->message), now_of(server));
   ch_buf_fini(&from->message);
@@ -190,7 +195,8 @@ static int on_opened(ch_ws_server *server, struct lws *wsi, per_session *session
   if (!opened) return -1;
   if (ch_gateway_opened(server->config.gateway, opened->id, ch_bytes_text(address), now_of(server)) != 0) {
     give_slot_back(server, opened);
-    return refuse(wsi, (enum lws_close_status)1013 /* try again later, RFC 6455 registry */);
+    lws_close_reason(wsi, (enum lws_close_status)1013 /* try again later (IANA registry of close codes) */, NULL, 0);
+    return -1;
   }
   session->id = opened->id;
   return 0;

@@ -40,8 +40,12 @@ void ch_deliverer_revoke(ch_deliverer *deliverer, uint32_t partition);
 void ch_deliverer_stop(ch_deliverer *deliverer);
 bool ch_deliverer_idle(const ch_deliverer *deliverer);
 
+/* 0, or why a partition stands still until an operator acts: CHAT_E_GONE (the log ends before the stored position), CHAT_E_CORRUPT, CHAT_E_INTERNAL. */
+int ch_deliverer_fault(const ch_deliverer *deliverer, uint32_t partition);
+
 typedef struct ch_deliverer_stats {
-  uint64_t records, deliveries, dropped, raises, position;
+  uint64_t records, deliveries, dropped, raises, position; /* deliveries: handed to a link; dropped: not handed, or not taken by it */
+  uint64_t undecodable; /* records that are none; skipped: sync finds what was in them */
 } ch_deliverer_stats;
 const ch_deliverer_stats *ch_deliverer_get_stats(const ch_deliverer *deliverer);
 

@@ -164,3 +164,8 @@ void ch_append_pull(ch_gateway *gateway) {
     make_ready(gateway, partition);
   }
 }
+
+void ch_sends_fini(ch_gateway *gateway) {
+  ch_members_fini(gateway);
+  ch_free(gateway->env.alloc, gateway->sends.partitions);
+}

@@ -281,9 +281,11 @@ void ch_tasks_pull(ch_gateway *gateway);
 /* ------------------------------------------------------------------------------------------------ receipts (gateway_receipts.c) */
 
 typedef struct ch_receipts_part {
-  ch_hashmap pending; /* (conversation, user) -> pending_receipt */
+  ch_hashmap pending; /* conversation -> batch */
   ch_timer timer;
-  uint32_t ready;     /* pending ones whose membership was read */
+  ch_list under_way;  /* batches whose ops are outside */
+  ch_list gathers;    /* GetReceipts that are being answered */
+  size_t count;       /* receipts without an answer */
 } ch_receipts_part;
 
 void ch_receipts_init(ch_gateway *gateway);
@@ -388,6 +390,13 @@ struct ch_gateway {
   ch_channels channels;
   ch_requests requests;
 };
+
+/* An op of a request that failed, as the client is told of it; and a copy of bytes in an op's memory: where there is none, the request is answered and the op given
+ * back (gateway_sync.c). */
+void ch_conn_failed(ch_gateway *gateway, ch_conn *conn, uint64_t tag, int status, ch_now now);
+bool ch_call_keep(ch_gateway *gateway, void *op, chat_bytes from, chat_bytes *to, ch_now now);
+/* A long poll that failed is asked again after a pause; false: it never is, because its port ends (gateway_live.c). */
+bool ch_poll_again_later(ch_gateway *gateway, ch_call *call, int status, ch_now now);
 
 /* Handlers of opcodes. */
 typedef void ch_handler(ch_gateway *gateway, ch_conn *conn, const ch_client_message *message, ch_now now);

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/loop/events.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "core/bytes.h"
+
+enum { CALL_CHUNK_LEN = 1024, CALL_MEMORY_MAX = 64 * 1024 * 1024 };
+
+/* Waiting is measured against a clock that no one sets. */
+static int init_condition(pthread_cond_t *condition) {
+  pthread_condattr_t attributes;
+  if (pthread_condattr_init(&attributes) != 0) return CHAT_E_NOMEM;
+  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+  int error = pthread_cond_init(condition, &attributes) == 0 ? 0 : CHAT_E_NOMEM;
+  pthread_condattr_destroy(&attributes);
+  return error;
+}
+
+int ch_events_init(ch_events *events, const ch_allocator *alloc) {
+  *events = (ch_events){.alloc = alloc};
+  ch_list_init(&events->ready);
+  events->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (events->fd < 0) return CHAT_E_NOMEM;
+  int error = init_condition(&events->changed);
+  if (!error && pthread_mutex_init(&events->lock, NULL) != 0) {
+    pthread_cond_destroy(&events->changed);
+    error = CHAT_E_NOMEM;
+  }
+  if (error) close(events->fd);
+  return error;
+}
+
+static void call_free(ch_call *call) {
+  const ch_allocator *alloc = call->events->alloc;
+  ch_arena_fini(&call->arena);
+  ch_free(alloc, call);
+}
+
+void ch_events_fini(ch_events *events) {
+  if (events->shown) call_free(events->shown);
+  for (ch_list *node; (node = ch_list_pop_front(&events->ready));) call_free(CH_LIST_ITEM(node, ch_call, node));
+  pthread_cond_destroy(&events->changed);
+  pthread_mutex_destroy(&events->lock);
+  close(events->fd);
+}
+
+/* ------------------------------------------------------------------------------------------------ calls */
+
+static ch_call *allocate(ch_events *events, uint32_t type, uint64_t tag) {
+  ch_call *call = ch_calloc(events->alloc, 1, sizeof *call);
+  if (!call) return NULL;
+  call->events = events;
+  ch_arena_init(&call->arena, events->alloc, CALL_CHUNK_LEN, CALL_MEMORY_MAX);
+  call->event.type = type;
+  call->event.tag = tag;
+  ch_list_init(&call->node);
+  return call;
+}
+
+/* Takes one of `max`; false: none is left. */
+static bool take_place(ch_events *events, size_t *count, size_t max) {
+  pthread_mutex_lock(&events->lock);
+  bool is_free = *count < max;
+  if (is_free) (*count)++;
+  pthread_mutex_unlock(&events->lock);
+  return is_free;
+}
+
+static void give_place(ch_events *events, size_t *count) {
+  pthread_mutex_lock(&events->lock);
+  (*count)--;
+  pthread_mutex_unlock(&events->lock);
+}
+
+int ch_call_new(ch_events *events, uint64_t tag, size_t awaited, ch_call **out) {
+  *out = NULL;
+  if (!take_place(events, &events->call_count, CH_CALLS_MAX)) return CHAT_E_BUSY;
+  ch_call *call = allocate(events, CHAT_SERVER_REPLY, tag);
+  if (!call) {
+    give_place(events, &events->call_count);
+    return CHAT_E_NOMEM;
+  }
+  call->awaited = awaited;
+  *out = call;
+  return 0;
+}
+
+void ch_call_drop(ch_call *call) {
+  give_place(call->events, &call->events->call_count);
+  call_free(call);
+}
+
+/* Under the lock. */
+static void make_ready(ch_events *events, ch_call *call) {
+  uint64_t one = 1;
+  if (ch_list_is_empty(&events->ready)) ch_assert(write(events->fd, &one, sizeof one) == sizeof one);
+  ch_list_push_back(&events->ready, &call->node);
+  pthread_cond_broadcast(&events->changed);
+}
+
+void ch_call_answer(ch_call *call, int status, uint64_t count) {
+  ch_events *events = call->events;
+  pthread_mutex_lock(&events->lock);
+  ch_assert(call->awaited > 0);
+  call->event.count += count;
+  if (!call->event.status) call->event.status = status;
+  if (--call->awaited == 0) make_ready(events, call);
+  pthread_mutex_unlock(&events->lock);
+}
+
+void ch_events_fault(ch_events *events, int status, const char *text) {
+  if (!take_place(events, &events->fault_count, CH_FAULTS_MAX)) return;
+  ch_call *fault = allocate(events, CHAT_SERVER_FAULT, 0);
+  char *copy = fault ? ch_arena_dup(&fault->arena, text, strlen(text)) : NULL;
+  if (!copy) {
+    if (fault) call_free(fault);
+    give_place(events, &events->fault_count);
+    return;
+  }
+  fault->event.status = status;
+  fault->event.text = ch_bytes_of(copy, strlen(text));
+  pthread_mutex_lock(&events->lock);
+  make_ready(events, fault);
+  pthread_mutex_unlock(&events->lock);
+}
+
+/* ------------------------------------------------------------------------------------------------ waiting */
+
+static struct timespec in_ms(int timeout_ms) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  at.tv_sec += timeout_ms / 1000;
+  at.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+  if (at.tv_nsec >= 1000000000) {
+    at.tv_sec++;
+    at.tv_nsec -= 1000000000;
+  }
+  return at;
+}
+
+/* Under the lock: until something is ready, an interrupt, or the time. */
+static void wait_ready(ch_events *events, int timeout_ms) {
+  struct timespec until = in_ms(timeout_ms > 0 ? timeout_ms : 0);
+  while (ch_list_is_empty(&events->ready) && !events->is_interrupted && timeout_ms != 0) {
+    int error = timeout_ms < 0 ? pthread_cond_wait(&events->changed, &events->lock) : pthread_cond_timedwait(&events->changed, &events->lock, &until);
+    if (error == ETIMEDOUT) return;
+  }
+}
+
+/* Under the lock. */
+static ch_call *take_ready(ch_events *events) {
+  ch_list *node = ch_list_pop_front(&events->ready);
+  if (!node) return NULL;
+  uint64_t drained;
+  if (ch_list_is_empty(&events->ready)) ch_assert(read(events->fd, &drained, sizeof drained) == sizeof drained);
+  ch_call *call = CH_LIST_ITEM(node, ch_call, node);
+  (*(call->event.type == CHAT_SERVER_FAULT ? &events->fault_count : &events->call_count))--;
+  return call;
+}
+
+const chat_server_event *ch_events_wait(ch_events *events, int timeout_ms) {
+  if (events->shown) call_free(events->shown);
+  pthread_mutex_lock(&events->lock);
+  wait_ready(events, timeout_ms);
+  events->shown = take_ready(events);
+  if (timeout_ms != 0) events->is_interrupted = false;
+  ch_call *shown = events->shown;
+  pthread_mutex_unlock(&events->lock);
+  return shown ? &shown->event : NULL;
+}
+
+void ch_events_interrupt(ch_events *events) {
+  pthread_mutex_lock(&events->lock);
+  events->is_interrupted = true;
+  pthread_cond_broadcast(&events->changed);
+  pthread_mutex_unlock(&events->lock);
+}

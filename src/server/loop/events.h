@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * events.h - requests of the embedder and the events that he pulls (chat/server.h). A request and its reply are one *call*, made when the request is: so the reply's place
+ * is reserved, and the bound on calls bounds the queue. Any thread, unless said.
+ */
+#ifndef CH_SERVER_EVENTS_H
+#define CH_SERVER_EVENTS_H
+
+#include <chat/server.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "core/arena.h"
+#include "core/list.h"
+
+enum { CH_CALLS_MAX = 1024, CH_FAULTS_MAX = 64 };
+
+typedef struct ch_events {
+  const ch_allocator *alloc;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  ch_list ready; /* calls that ended, and faults, oldest first */
+  size_t call_count, fault_count;
+  int fd; /* eventfd: not 0 exactly while `ready` is not empty */
+  bool is_interrupted;
+  struct ch_call *shown; /* the one that the embedder looks at */
+} ch_events;
+
+typedef struct ch_call {
+  ch_list node;
+  ch_events *events;
+  ch_arena arena; /* of the request and of the reply; whoever works on the call */
+  size_t awaited; /* answers that are still to come */
+  chat_server_event event;
+} ch_call;
+
+int ch_events_init(ch_events *events, const ch_allocator *alloc); /* CHAT_E_NOMEM */
+/* Frees what was not pulled. No call is under way. */
+void ch_events_fini(ch_events *events);
+
+/* A call that awaits `awaited` answers. CHAT_E_BUSY, CHAT_E_NOMEM. */
+int ch_call_new(ch_events *events, uint64_t tag, size_t awaited, ch_call **call);
+/* The request came to nothing: no event. */
+void ch_call_drop(ch_call *call);
+/* One answer: counts are summed up, the first error stays. With the last one the reply is there, and the call no longer the caller's. */
+void ch_call_answer(ch_call *call, int status, uint64_t count);
+
+/* Dropped where CH_FAULTS_MAX wait already, or there is no memory. `text` is copied. */
+void ch_events_fault(ch_events *events, int status, const char *text);
+
+/* As chat_server_wait, _interrupt. */
+const chat_server_event *ch_events_wait(ch_events *events, int timeout_ms);
+void ch_events_interrupt(ch_events *events);
+
+#endif

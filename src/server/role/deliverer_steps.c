@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps of a record, in the order of rule V1: heads, positions, live events; then the embedder's hook. */
+#include <string.h>
+
+#include "core/assert.h"
+#include "server/role/deliverer_partition.h"
+
+enum { LINKS_MAX = 256 }; /* LINK_SENDs under way: what is above is dropped, because a gateway that is slow holds up nobody (P8) */
+
+/* ------------------------------------------------------------------------------------------------ heads */
+
+static size_t count_heads(const ch_tasks *tasks) {
+  size_t count = 0;
+  for (size_t i = 0; i < tasks->count; i++) {
+    if (ch_task_is_for_users(&tasks->tasks[i]) && tasks->tasks[i].has_head) count += tasks->tasks[i].user_count;
+  }
+  return count;
+}
+
+static void add_heads(chat_store_write_heads *op, const ch_task *task, uint64_t position) {
+  if (!ch_task_is_for_users(task) || !task->has_head) return;
+  for (size_t i = 0; i < task->user_count; i++) {
+    chat_user_head *head = &op->heads[op->count++];
+    *head = (chat_user_head){.user = task->users[i], .head = task->head};
+    head->head.position = position;
+  }
+}
+
+static int write_heads(ch_delivery_partition *partition) {
+  const ch_delivery_record *record = &partition->record;
+  size_t count = partition->deliverer->config.store_derives_heads ? 0 : count_heads(&record->tasks);
+  if (record->written || count == 0) return 0;
+  chat_store_write_heads *op = ch_delivery_op(partition, CHAT_OP_STORE_WRITE_HEADS, sizeof *op);
+  if (!op) return CHAT_E_NOMEM;
+  op->heads = chat_op_alloc(&op->op, count * sizeof *op->heads);
+  if (!op->heads) {
+    ch_op_free(&op->op);
+    return CHAT_E_NOMEM;
+  }
+  op->partition = partition->number;
+  op->position = record->own;
+  for (size_t i = 0; i < record->tasks.count; i++)
+    add_heads(op, &record->tasks.tasks[i], record->own);
+  ch_delivery_put(partition, &op->op);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ the directory */
+
+static chat_raise *users_of(chat_op *op, const ch_recipients *recipients) {
+  chat_raise *raises = chat_op_alloc(op, recipients->count * sizeof *raises);
+  if (!raises) return NULL;
+  for (const ch_recipient *at = recipients->first; at; at = at->next)
+    raises[at->index] = (chat_raise){.user = at->user};
+  return raises;
+}
+
+static int put_with(ch_delivery_partition *partition, chat_op *op, const void *users) {
+  if (users) ch_delivery_put(partition, op);
+  else ch_op_free(op);
+  return users ? 0 : CHAT_E_NOMEM;
+}
+
+static int raise_all(ch_delivery_partition *partition) {
+  const ch_delivery_record *record = &partition->record;
+  if (record->raise || record->raised.count == 0) return 0;
+  chat_directory_raise *op = ch_delivery_op(partition, CHAT_OP_DIRECTORY_RAISE, sizeof *op);
+  if (!op) return CHAT_E_NOMEM;
+  op->position = record->position;
+  op->raises = users_of(&op->op, &record->raised);
+  op->count = record->raised.count;
+  return put_with(partition, &op->op, op->raises);
+}
+
+static int find_routes(ch_delivery_partition *partition) {
+  const ch_delivery_record *record = &partition->record;
+  if (record->routes || record->routed.count == 0) return 0;
+  chat_directory_routes *op = ch_delivery_op(partition, CHAT_OP_DIRECTORY_ROUTES, sizeof *op);
+  if (!op) return CHAT_E_NOMEM;
+  op->raises = users_of(&op->op, &record->routed);
+  op->count = record->routed.count;
+  return put_with(partition, &op->op, op->raises);
+}
+
+static int find_subscribers_of(ch_delivery_partition *partition, size_t task) {
+  chat_directory_subscribers *op = ch_delivery_op(partition, CHAT_OP_DIRECTORY_SUBSCRIBERS, sizeof *op);
+  if (!op) return CHAT_E_NOMEM;
+  op->op.tag = task;
+  memcpy(op->conversation_id, partition->record.tasks.tasks[task].u.event.conversation_id, sizeof op->conversation_id);
+  ch_delivery_put(partition, &op->op);
+  return 0;
+}
+
+static int find_subscribers(ch_delivery_partition *partition) {
+  const ch_delivery_record *record = &partition->record;
+  int error = 0;
+  for (size_t i = 0; i < record->tasks.count && !error; i++) {
+    bool is_asked = ch_task_is_for_channel(&record->tasks.tasks[i]) && ch_delivery_record_channel(record, i) == i;
+    if (is_asked && !record->subscribers[i]) error = find_subscribers_of(partition, i);
+  }
+  return error;
+}
+
+static int ask_directory(ch_delivery_partition *partition) {
+  int error = raise_all(partition);
+  if (!error) error = find_routes(partition);
+  return error ? error : find_subscribers(partition);
+}
+
+/* ------------------------------------------------------------------------------------------------ links, hook */
+
+static void put_link(ch_deliverer *deliverer, chat_link_send *op) {
+  bool has_room = deliverer->links_count < LINKS_MAX;
+  *(has_room ? &deliverer->stats.deliveries : &deliverer->stats.dropped) += op->count;
+  if (has_room) {
+    deliverer->links_count++;
+    ch_op_queue_push(&deliverer->out, &op->op);
+  } else {
+    ch_op_free(&op->op);
+  }
+}
+
+static int send_all(ch_delivery_partition *partition) {
+  ch_op_queue links = {0};
+  ch_delivery_record_send(&partition->record, &links, &partition->deliverer->stats.dropped);
+  for (chat_op *op; (op = ch_op_queue_pop(&links));)
+    put_link(partition->deliverer, (chat_link_send *)(void *)op);
+  return 0;
+}
+
+static int tell_one(ch_delivery_partition *partition, size_t task) {
+  ch_op_after_store *op = ch_delivery_op(partition, CH_OP_AFTER_STORE, sizeof *op);
+  if (!op) return CHAT_E_NOMEM;
+  const ch_task *of = &partition->record.tasks.tasks[task];
+  op->op.tag = task;
+  op->row = of->u.event;
+  op->user_count = of->user_count;
+  if (of->user_count > 0) op->users = chat_op_alloc(&op->op, of->user_count * sizeof *op->users);
+  if (op->users) memcpy(op->users, of->users, of->user_count * sizeof *op->users);
+  return put_with(partition, &op->op, of->user_count > 0 ? (void *)op->users : (void *)op);
+}
+
+static int tell_stored(ch_delivery_partition *partition) {
+  const ch_delivery_record *record = &partition->record;
+  if (!partition->deliverer->config.has_after_store) return 0;
+  int error = 0;
+  for (size_t i = 0; i < record->tasks.count && !error; i++) {
+    if (record->tasks.tasks[i].kind == CH_TASK_EVENT && !record->told[i]) error = tell_one(partition, i);
+  }
+  return error;
+}
+
+const ch_delivery_step ch_delivery_steps[] = {write_heads, ask_directory, send_all, tell_stored, NULL};
+
+/* ------------------------------------------------------------------------------------------------ answers */
+
+static void took_answer(ch_delivery_partition *partition, chat_op *op) {
+  ch_delivery_record *record = &partition->record;
+  switch (op->kind) {
+  case CHAT_OP_STORE_WRITE_HEADS: record->written = true; break;
+  case CH_OP_AFTER_STORE: record->told[op->tag] = true; break;
+  case CHAT_OP_DIRECTORY_RAISE: record->raise = (chat_directory_raise *)(void *)op; break;
+  case CHAT_OP_DIRECTORY_ROUTES: record->routes = (chat_directory_routes *)(void *)op; break;
+  case CHAT_OP_DIRECTORY_SUBSCRIBERS: record->subscribers[op->tag] = (chat_directory_subscribers *)(void *)op; break;
+  default: ch_assert(!"an op of a step");
+  }
+}
+
+static bool is_kept(const chat_op *op) {
+  return op->kind == CHAT_OP_DIRECTORY_RAISE || op->kind == CHAT_OP_DIRECTORY_ROUTES || op->kind == CHAT_OP_DIRECTORY_SUBSCRIBERS;
+}
+
+int ch_delivery_took(ch_delivery_partition *partition, chat_op *op) {
+  int status = op->status;
+  if (status && op->kind == CHAT_OP_DIRECTORY_RAISE) partition->record.raise_failed = true;
+  if (!status) took_answer(partition, op);
+  if (!status && op->kind == CHAT_OP_DIRECTORY_RAISE) partition->deliverer->stats.raises += partition->record.raised.count;
+  if (status || !is_kept(op)) ch_op_free(op);
+  return status;
+}
