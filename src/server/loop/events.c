@@ -1,33 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/loop/events.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/assert.h"
 #include "core/bytes.h"
+#include "server/loop/condition.h"
+#include "core/bytes.h"
 
 enum { CALL_CHUNK_LEN = 1024, CALL_MEMORY_MAX = 64 * 1024 * 1024 };
-
-/* Waiting is measured against a clock that no one sets. */
-static int init_condition(pthread_cond_t *condition) {
-  pthread_condattr_t attributes;
-  if (pthread_condattr_init(&attributes) != 0) return CHAT_E_NOMEM;
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-  int error = pthread_cond_init(condition, &attributes) == 0 ? 0 : CHAT_E_NOMEM;
-  pthread_condattr_destroy(&attributes);
-  return error;
-}
 
 int ch_events_init(ch_events *events, const ch_allocator *alloc) {
   *events = (ch_events){.alloc = alloc};
   ch_list_init(&events->ready);
+  ch_list_init(&events->under_way);
   events->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (events->fd < 0) return CHAT_E_NOMEM;
-  int error = init_condition(&events->changed);
+  int error = ch_condition_init(&events->changed);
   if (!error && pthread_mutex_init(&events->lock, NULL) != 0) {
     pthread_cond_destroy(&events->changed);
     error = CHAT_E_NOMEM;
@@ -87,18 +78,26 @@ int ch_call_new(ch_events *events, uint64_t tag, size_t awaited, ch_call **out) 
     return CHAT_E_NOMEM;
   }
   call->awaited = awaited;
+  pthread_mutex_lock(&events->lock);
+  ch_list_push_back(&events->under_way, &call->node);
+  pthread_mutex_unlock(&events->lock);
   *out = call;
   return 0;
 }
 
 void ch_call_drop(ch_call *call) {
-  give_place(call->events, &call->events->call_count);
+  ch_events *events = call->events;
+  pthread_mutex_lock(&events->lock);
+  ch_list_remove(&call->node);
+  events->call_count--;
+  pthread_mutex_unlock(&events->lock);
   call_free(call);
 }
 
 /* Under the lock. */
 static void make_ready(ch_events *events, ch_call *call) {
   uint64_t one = 1;
+  ch_list_remove(&call->node);
   if (ch_list_is_empty(&events->ready)) ch_assert(write(events->fd, &one, sizeof one) == sizeof one);
   ch_list_push_back(&events->ready, &call->node);
   pthread_cond_broadcast(&events->changed);
@@ -111,6 +110,16 @@ void ch_call_answer(ch_call *call, int status, uint64_t count) {
   call->event.count += count;
   if (!call->event.status) call->event.status = status;
   if (--call->awaited == 0) make_ready(events, call);
+  pthread_mutex_unlock(&events->lock);
+}
+
+void ch_events_cancel(ch_events *events) {
+  pthread_mutex_lock(&events->lock);
+  while (!ch_list_is_empty(&events->under_way)) {
+    ch_call *call = CH_LIST_ITEM(events->under_way.next, ch_call, node);
+    call->event.status = CHAT_E_CANCELED;
+    make_ready(events, call);
+  }
   pthread_mutex_unlock(&events->lock);
 }
 
@@ -132,25 +141,11 @@ void ch_events_fault(ch_events *events, int status, const char *text) {
 
 /* ------------------------------------------------------------------------------------------------ waiting */
 
-static struct timespec in_ms(int timeout_ms) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  at.tv_sec += timeout_ms / 1000;
-  at.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-  if (at.tv_nsec >= 1000000000) {
-    at.tv_sec++;
-    at.tv_nsec -= 1000000000;
-  }
-  return at;
-}
-
 /* Under the lock: until something is ready, an interrupt, or the time. */
 static void wait_ready(ch_events *events, int timeout_ms) {
-  struct timespec until = in_ms(timeout_ms > 0 ? timeout_ms : 0);
-  while (ch_list_is_empty(&events->ready) && !events->is_interrupted && timeout_ms != 0) {
-    int error = timeout_ms < 0 ? pthread_cond_wait(&events->changed, &events->lock) : pthread_cond_timedwait(&events->changed, &events->lock, &until);
-    if (error == ETIMEDOUT) return;
-  }
+  struct timespec until = ch_condition_in_ms(timeout_ms);
+  while (ch_list_is_empty(&events->ready) && !events->is_interrupted && timeout_ms != 0)
+    if (!ch_condition_wait(&events->changed, &events->lock, timeout_ms < 0 ? NULL : &until)) return;
 }
 
 /* Under the lock. */

@@ -19,7 +19,8 @@ typedef struct ch_events {
   const ch_allocator *alloc;
   pthread_mutex_t lock;
   pthread_cond_t changed;
-  ch_list ready; /* calls that ended, and faults, oldest first */
+  ch_list under_way; /* calls */
+  ch_list ready;     /* calls that ended, and faults, oldest first */
   size_t call_count, fault_count;
   int fd; /* eventfd: not 0 exactly while `ready` is not empty */
   bool is_interrupted;
@@ -44,6 +45,9 @@ int ch_call_new(ch_events *events, uint64_t tag, size_t awaited, ch_call **call)
 void ch_call_drop(ch_call *call);
 /* One answer: counts are summed up, the first error stays. With the last one the reply is there, and the call no longer the caller's. */
 void ch_call_answer(ch_call *call, int status, uint64_t count);
+
+/* Nobody works on calls any more: those that still await an answer end with CHAT_E_CANCELED. */
+void ch_events_cancel(ch_events *events);
 
 /* Dropped where CH_FAULTS_MAX wait already, or there is no memory. `text` is copied. */
 void ch_events_fault(ch_events *events, int status, const char *text);

@@ -19,6 +19,7 @@ struct ch_gateway_loop {
   ch_mailbox mailbox;
   loop_state state;
   _Atomic int wanted; /* loop_state: RUNNING, DRAINING or ENDING */
+  _Atomic uint32_t spread_ms;
   _Atomic bool wants_reload, is_drained;
   bool has_role, has_mailbox;
   ch_gateway_stats told; /* what the metrics have */
@@ -87,7 +88,7 @@ static void enter(ch_gateway_loop *loop, loop_state state, ch_now now) {
   switch (state) {
     case DRAINING:
       ch_ws_server_stop_listening(loop->sockets);
-      ch_gateway_drain(loop->gateway, loop->config.spread_ms, now);
+      ch_gateway_drain(loop->gateway, atomic_load(&loop->spread_ms), now);
       break;
     case ENDING:
       ch_mailbox_close(&loop->mailbox);
@@ -204,7 +205,8 @@ void ch_gateway_loop_reload(ch_gateway_loop *loop) {
   wake.fn(wake.arg);
 }
 
-void ch_gateway_loop_drain(ch_gateway_loop *loop) {
+void ch_gateway_loop_drain(ch_gateway_loop *loop, uint32_t spread_ms) {
+  atomic_store(&loop->spread_ms, spread_ms);
   want(loop, DRAINING);
 }
 

@@ -31,7 +31,6 @@ typedef struct ch_gateway_loop_config {
   ch_gateway_config gateway; /* what it points to is borrowed for new */
   int listen_fd;             /* taken over, also on an error */
   const char *cert, *key;
-  uint32_t spread_ms;        /* of reconnects, at a drain */
   /* On the loop's thread: the end of a request; and a change of `drained`. */
   void (*replied)(void *arg, const ch_request_reply *reply);
   void (*changed)(void *arg);
@@ -50,7 +49,8 @@ int ch_gateway_loop_start(ch_gateway_loop *loop);
 /* Any thread. CHAT_E_BUSY, CHAT_E_CLOSED. */
 int ch_gateway_loop_request(ch_gateway_loop *loop, ch_request_letter *letter);
 void ch_gateway_loop_reload(ch_gateway_loop *loop);
-void ch_gateway_loop_drain(ch_gateway_loop *loop);
+/* Clients are told to come back spread over spread_ms. */
+void ch_gateway_loop_drain(ch_gateway_loop *loop, uint32_t spread_ms);
 bool ch_gateway_loop_drained(const ch_gateway_loop *loop);
 void ch_gateway_loop_end(ch_gateway_loop *loop);
 /* Waits for the thread. NULL is a no-op; end was asked, or it never started. */

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/option_print.h"
+#include "core/option_source.h"
+#include "platform/platform.h"
+#include "server/loop/condition.h"
+#include "server/loop/server_parts.h"
+
+enum { CONFIG_FILE_MAX = 1024 * 1024, PRINT_MAX = 256 * 1024, GONE_AFTER_MS = 0 };
+
+/* ------------------------------------------------------------------------------------------------ new and free */
+
+static bool is_served(uint32_t api_version) {
+  return api_version >> 16 == CHAT_VERSION_MAJOR && api_version <= CHAT_API_VERSION;
+}
+
+/* A caller with an older header has a shorter struct: what it does not have is zero. */
+static void copy_sized(void *to, size_t to_len, const void *from, size_t from_len) {
+  memset(to, 0, to_len);
+  memcpy(to, from, from_len < to_len ? from_len : to_len);
+}
+
+static void take_backend(ch_seams *seams, ch_backend_kind kind, const chat_backend *given) {
+  seams->is_given[kind] = given != NULL;
+  if (given) seams->given[kind] = *given;
+}
+
+static int take_seams(ch_seams *seams, const chat_server_config *given) {
+  chat_server_config config = {.size = sizeof config};
+  if (given) copy_sized(&config, sizeof config, given, given->size);
+  seams->has_alloc = config.allocator != NULL;
+  if (config.allocator) seams->alloc = *config.allocator;
+  seams->clock = config.clock ? *config.clock : ch_platform_clock();
+  if (config.log) seams->sink = *config.log;
+  if (config.hooks) copy_sized(&seams->hooks, sizeof seams->hooks, config.hooks, config.hooks->size);
+  take_backend(seams, CH_BACKEND_LOG, config.message_log);
+  take_backend(seams, CH_BACKEND_STORE, config.store);
+  take_backend(seams, CH_BACKEND_DIRECTORY, config.directory);
+  take_backend(seams, CH_BACKEND_LINK, config.link);
+  if (!config.random) return ch_platform_random(&seams->random);
+  seams->random = *config.random;
+  return 0;
+}
+
+static ch_options options_of(chat_server *server, const char *where) {
+  ch_buf_clear(&server->problem);
+  return (ch_options){.table = &ch_server_option_table, .values = &server->options, .why = &server->problem, .where = where};
+}
+
+/* Ends whatever may leave a sentence behind. */
+static int with_problem(chat_server *server, int error) {
+  if (error && server->problem.len == 0) ch_buf_put_text(&server->problem, chat_error_text(error));
+  size_t len = server->problem.len < CH_PROBLEM_MAX ? server->problem.len : CH_PROBLEM_MAX;
+  if (len) memcpy(server->problem_text, server->problem.data, len);
+  server->problem_text[len] = '\0';
+  return error;
+}
+
+static int init_lock(chat_server *server) {
+  int error = ch_condition_init(&server->changed);
+  if (error) return error;
+  if (pthread_mutex_init(&server->lock, NULL) == 0) return 0;
+  pthread_cond_destroy(&server->changed);
+  return CHAT_E_NOMEM;
+}
+
+static int init(chat_server *server) {
+  server->env = (ch_env){.alloc = server->seams.has_alloc ? &server->seams.alloc : NULL, .random = server->seams.random.fill, .random_arg = server->seams.random.arg};
+  server->log.sink = server->seams.sink.write ? &server->seams.sink : NULL;
+  ch_buf_init(&server->problem, server->env.alloc, CH_PROBLEM_MAX);
+  ch_options_init(options_of(server, NULL));
+  int error = ch_events_init(&server->events, server->env.alloc);
+  if (error) return error;
+  error = init_lock(server);
+  if (error) ch_events_fini(&server->events);
+  return error;
+}
+
+int chat_server_new(uint32_t api_version, const chat_server_config *config, chat_server **out) {
+  if (!out) return CHAT_E_INVALID;
+  *out = NULL;
+  if (!is_served(api_version)) return CHAT_E_VERSION;
+  if (config && (config->size < sizeof config->size || (config->hooks && config->hooks->size < sizeof config->hooks->size))) return CHAT_E_INVALID;
+  const ch_allocator *alloc = config && config->size >= offsetof(chat_server_config, allocator) + sizeof config->allocator ? config->allocator : NULL;
+  chat_server *server = ch_calloc(alloc, 1, sizeof *server);
+  if (!server) return CHAT_E_NOMEM;
+  int error = take_seams(&server->seams, config);
+  if (!error) error = init(server);
+  if (error)
+    ch_free(alloc, server);
+  else
+    *out = server;
+  return error;
+}
+
+static void wipe(void *secret, size_t len) {
+  memset(secret, 0, len);
+  __asm__ volatile("" : : "r"(secret) : "memory"); /* or the compiler drops the memset */
+}
+
+void chat_server_free(chat_server *server) {
+  if (!server) return;
+  if (server->state == CH_SERVER_RUNNING) chat_server_stop(server, GONE_AFTER_MS);
+  chat_allocator alloc = server->seams.alloc;
+  bool has_alloc = server->seams.has_alloc;
+  ch_events_fini(&server->events);
+  ch_buf_fini(&server->problem);
+  pthread_cond_destroy(&server->changed);
+  pthread_mutex_destroy(&server->lock);
+  wipe(&server->options, sizeof server->options);
+  ch_free(has_alloc ? &alloc : NULL, server);
+}
+
+/* ------------------------------------------------------------------------------------------------ options */
+
+static ch_server_state state_of(chat_server *server) {
+  pthread_mutex_lock(&server->lock);
+  ch_server_state state = server->state;
+  pthread_mutex_unlock(&server->lock);
+  return state;
+}
+
+int chat_server_set(chat_server *server, const char *name, const char *value) {
+  if (!server || !name || !value) return CHAT_E_INVALID;
+  ch_options options = options_of(server, NULL);
+  if (state_of(server) != CH_SERVER_NEW) return with_problem(server, ch_options_fail(options, CHAT_E_INVALID, "options are set before start:", ch_bytes_text(name)));
+  return with_problem(server, ch_options_set(options, ch_bytes_text(name), ch_bytes_text(value)));
+}
+
+/* The whole file, NUL-terminated, in malloc's memory; NULL with *error. */
+static char *read_file(const char *path, size_t *len, int *error) {
+  FILE *file = fopen(path, "re");
+  char *text = file ? malloc(CONFIG_FILE_MAX + 1) : NULL;
+  *error = !file ? CHAT_E_IO : !text ? CHAT_E_NOMEM : 0;
+  if (text) {
+    *len = fread(text, 1, CONFIG_FILE_MAX + 1, file);
+    if (ferror(file)) *error = CHAT_E_IO;
+    if (*len > CONFIG_FILE_MAX) *error = CHAT_E_INVALID;
+  }
+  if (file) fclose(file);
+  if (!*error) return text;
+  free(text);
+  return NULL;
+}
+
+/* The sentence about an error begins with "line N:"; that is where the number comes from. */
+static uint32_t line_of(const ch_buf *problem) {
+  static const char prefix[] = "line ";
+  size_t len = sizeof prefix - 1;
+  if (problem->len <= len || memcmp(problem->data, prefix, len) != 0) return 0;
+  uint32_t line = 0;
+  for (size_t i = len; i < problem->len && problem->data[i] >= '0' && problem->data[i] <= '9'; i++) line = line * 10 + (problem->data[i] - '0');
+  return line;
+}
+
+static int set_from_file(chat_server *server, const char *path) {
+  ch_options options = options_of(server, NULL);
+  if (state_of(server) != CH_SERVER_NEW) return ch_options_fail(options, CHAT_E_INVALID, "options are set before start:", ch_bytes_text(path));
+  size_t len = 0;
+  int error;
+  char *text = read_file(path, &len, &error);
+  if (!text) return ch_options_fail(options, error, "cannot be read:", ch_bytes_text(path));
+  error = ch_options_from_file(options, ch_bytes_of(text, len));
+  wipe(text, len);
+  free(text);
+  return error;
+}
+
+int chat_server_set_file(chat_server *server, const char *path, uint32_t *line) {
+  if (line) *line = 0;
+  if (!server || !path) return CHAT_E_INVALID;
+  int error = set_from_file(server, path);
+  if (error && line) *line = line_of(&server->problem);
+  return with_problem(server, error);
+}
+
+const char *chat_server_problem(const chat_server *server) {
+  return server ? server->problem_text : "";
+}
+
+size_t chat_server_print_options(int form, char *out, size_t len) {
+  ch_buf text;
+  ch_buf_init(&text, NULL, PRINT_MAX);
+  switch (form) {
+    case CHAT_PRINT_HELP: ch_options_print_help(&ch_server_option_table, &text); break;
+    case CHAT_PRINT_SAMPLE: ch_options_print_sample(&ch_server_option_table, &text); break;
+    case CHAT_PRINT_MARKDOWN: ch_options_print_markdown(&ch_server_option_table, &text); break;
+    default: break;
+  }
+  size_t whole = text.error ? 0 : text.len;
+  if (out && len > 0) {
+    size_t cut = whole < len - 1 ? whole : len - 1;
+    if (cut) memcpy(out, text.data, cut);
+    out[cut] = '\0';
+  }
+  ch_buf_fini(&text);
+  return whole;
+}
+
+/* ------------------------------------------------------------------------------------------------ start and stop */
+
+static void log_life(chat_server *server, const char *what) {
+  ch_logline line;
+  ch_logline_begin(&line, &server->log, CHAT_LOG_INFO, server->seams.clock.wall_ms(server->seams.clock.arg), what);
+  ch_logline_number(&line, CH_LOG_PORT, ch_address_port(&server->plan.listen));
+  ch_logline_text(&line, CH_LOG_GATEWAY, ch_bytes_text(server->plan.name));
+  ch_logline_end(&line);
+}
+
+static void enter(chat_server *server, ch_server_state state) {
+  pthread_mutex_lock(&server->lock);
+  server->state = state;
+  pthread_mutex_unlock(&server->lock);
+}
+
+int chat_server_start(chat_server *server) {
+  if (!server) return CHAT_E_INVALID;
+  ch_buf_clear(&server->problem);
+  if (state_of(server) != CH_SERVER_NEW) return with_problem(server, CHAT_E_INVALID);
+  server->log.level = CHAT_LOG_ERROR + server->options.log_level;
+  ch_metrics_init(&server->metrics, server->options.name);
+  ch_lws_log_attach(&server->lws_log, &server->log, server->seams.clock);
+  int error = ch_server_open(server);
+  if (error) {
+    ch_lws_log_detach(&server->lws_log);
+    return with_problem(server, error);
+  }
+  enter(server, CH_SERVER_RUNNING);
+  log_life(server, "server started");
+  return with_problem(server, 0);
+}
+
+static int port_of(const ch_plan *plan, const char *what) {
+  if (strcmp(what, "listen") == 0) return plan->runs_gateway ? ch_address_port(&plan->listen) : 0;
+  if (strcmp(what, "metrics") == 0) return plan->has_metrics ? ch_address_port(&plan->metrics) : 0;
+  return 0;
+}
+
+int chat_server_port(const chat_server *server, const char *what) {
+  if (!server || !what) return 0;
+  return state_of((chat_server *)(uintptr_t)server) == CH_SERVER_RUNNING ? port_of(&server->plan, what) : 0;
+}
+
+/* Both are checked before either is taken. */
+int chat_server_reload(chat_server *server) {
+  if (!server) return CHAT_E_INVALID;
+  pthread_mutex_lock(&server->lock);
+  int error = server->state == CH_SERVER_RUNNING ? 0 : CHAT_E_CLOSED;
+  if (!error && server->plan.has_tls && ch_ws_server_check_files(server->options.tls_cert, server->options.tls_key) != 0) error = CHAT_E_INVALID;
+  ch_buf why;
+  ch_buf_init(&why, server->env.alloc, CH_PROBLEM_MAX);
+  if (!error && server->auth && ch_auth_reload(server->auth, &why) != 0) error = CHAT_E_INVALID;
+  for (size_t i = 0; !error && i < server->gateway_count; i++) ch_gateway_loop_reload(server->gateways[i]);
+  pthread_mutex_unlock(&server->lock);
+  ch_logline line;
+  ch_logline_begin(&line, &server->log, error ? CHAT_LOG_ERROR : CHAT_LOG_INFO, server->seams.clock.wall_ms(server->seams.clock.arg),
+                   error ? "reload: the new keys or certificates are not good, the old ones stay" : "keys and certificates read again");
+  if (why.len) ch_logline_text(&line, CH_LOG_REASON, ch_buf_bytes(&why));
+  ch_logline_end(&line);
+  ch_buf_fini(&why);
+  return error;
+}
+
+static bool gateways_drained(const chat_server *server) {
+  for (size_t i = 0; i < server->gateway_count; i++)
+    if (!ch_gateway_loop_drained(server->gateways[i])) return false;
+  return true;
+}
+
+static bool worker_drained(const chat_server *server) {
+  return ch_worker_loop_drained(server->worker);
+}
+
+/* false: the time is up. */
+static bool wait_until(chat_server *server, bool (*is_so)(const chat_server *), const struct timespec *until) {
+  pthread_mutex_lock(&server->lock);
+  bool in_time = true;
+  while (!is_so(server) && in_time) in_time = ch_condition_wait(&server->changed, &server->lock, until);
+  in_time = is_so(server);
+  pthread_mutex_unlock(&server->lock);
+  return in_time;
+}
+
+static bool drain(chat_server *server, uint32_t deadline_ms) {
+  struct timespec until = ch_condition_in_ms(deadline_ms);
+  uint64_t spread_ms = server->options.drain_ms < deadline_ms / 2 ? server->options.drain_ms : deadline_ms / 2;
+  for (size_t i = 0; i < server->gateway_count; i++) ch_gateway_loop_drain(server->gateways[i], (uint32_t)spread_ms);
+  bool in_time = wait_until(server, gateways_drained, &until);
+  ch_worker_loop_drain(server->worker);
+  return wait_until(server, worker_drained, &until) && in_time;
+}
+
+int chat_server_stop(chat_server *server, uint32_t deadline_ms) {
+  if (!server) return CHAT_E_INVALID;
+  pthread_mutex_lock(&server->lock);
+  bool is_mine = server->state == CH_SERVER_RUNNING;
+  if (is_mine) server->state = CH_SERVER_STOPPING;
+  pthread_mutex_unlock(&server->lock);
+  if (!is_mine) return CHAT_E_CLOSED;
+  bool in_time = drain(server, deadline_ms);
+  ch_server_close(server);
+  ch_events_cancel(&server->events);
+  log_life(server, in_time ? "server stopped" : "server stopped, clients or work were cut off");
+  ch_lws_log_detach(&server->lws_log);
+  enter(server, CH_SERVER_STOPPED);
+  return in_time ? 0 : CHAT_E_TIMEOUT;
+}
+
+/* ------------------------------------------------------------------------------------------------ events */
+
+const chat_server_event *chat_server_wait(chat_server *server, int timeout_ms) {
+  return server ? ch_events_wait(&server->events, timeout_ms) : NULL;
+}
+
+void chat_server_interrupt(chat_server *server) {
+  if (server) ch_events_interrupt(&server->events);
+}
+
+int chat_server_fd(chat_server *server) {
+  return server ? server->events.fd : -1;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/assert.h"
+#include "server/loop/hooks.h"
+#include "server/loop/retention_file.h"
+#include "server/loop/server_parts.h"
+
+/* What is not an option: bounds of one step, the same for every server. */
+enum {
+  DRAIN_SESSION_MS = 5 * 1000,
+  HOLD_COUNT_MAX = 64,
+  APPEND_COUNT_MAX = 256,
+  ROUTE_MS = 300 * 1000,
+  PRESENCE_MS = 30 * 1000,
+  BATCH_COUNT_MAX = 256,
+  BATCH_BYTES_MAX = 1024 * 1024,
+  CONVERSATIONS_MAX = 10000,
+  RETRY_MS = 100,
+  DELIVERY_RECORDS_MAX = 32,
+  REWIND_MS = 30 * 1000
+};
+
+/* ------------------------------------------------------------------------------------------------ what loops are told */
+
+static void on_changed(void *arg) {
+  chat_server *server = arg;
+  pthread_mutex_lock(&server->lock);
+  pthread_cond_broadcast(&server->changed);
+  pthread_mutex_unlock(&server->lock);
+}
+
+static void on_faulted(void *arg, uint32_t partition, int error) {
+  chat_server *server = arg;
+  char text[128];
+  snprintf(text, sizeof text, "the sequencer stands still at partition %u: %s", (unsigned)partition, chat_error_text(error));
+  ch_events_fault(&server->events, error, text);
+  ch_logline line;
+  ch_logline_begin(&line, &server->log, CHAT_LOG_ERROR, server->seams.clock.wall_ms(server->seams.clock.arg), "a partition stands still until an operator acts");
+  ch_logline_number(&line, CH_LOG_PARTITION, partition);
+  ch_logline_error(&line, CH_LOG_ERROR, error);
+  ch_logline_end(&line);
+}
+
+static void on_horizon_moved(void *arg, uint64_t horizon_ms) {
+  chat_server *server = arg;
+  if (ch_retention_file_save(server->plan.horizon_path, horizon_ms) == 0) return;
+  ch_logline line;
+  ch_logline_begin(&line, &server->log, CHAT_LOG_WARN, server->seams.clock.wall_ms(server->seams.clock.arg), "the horizon of retention cannot be kept");
+  ch_logline_text(&line, CH_LOG_PATH, ch_bytes_text(server->plan.horizon_path));
+  ch_logline_end(&line);
+}
+
+/* ------------------------------------------------------------------------------------------------ configurations */
+
+static uint32_t derives_heads(const chat_server *server) {
+  return (server->backends.all.of[CH_BACKEND_STORE].vtable->flags & CHAT_BACKEND_DERIVES_HEADS) != 0;
+}
+
+static ch_limits_config limits_of(const ch_server_options *options) {
+  ch_limits_config limits;
+  for (int class = 0; class < CH_LIMITS_CLASS_COUNT; class++) {
+    limits.classes[class].rate_per_min = (uint32_t)options->limits[class].rate_per_min;
+    limits.classes[class].burst = (uint32_t)options->limits[class].burst;
+    limits.classes[class].buckets_max = (uint32_t)options->limit_keys_max;
+  }
+  return limits;
+}
+
+static ch_session_times times_of(const ch_server_options *options) {
+  return (ch_session_times){.hello_ms = (uint32_t)options->hello_ms,
+                            /* A hook may take its whole deadline. */
+                            .auth_ms = (uint32_t)(options->hello_ms + options->hook_ms),
+                            .heartbeat_ms = (uint32_t)options->heartbeat_ms,
+                            .idle_ms = (uint32_t)options->idle_ms,
+                            .drain_ms = DRAIN_SESSION_MS};
+}
+
+static ch_gateway_config gateway_of(const chat_server *server, chat_bytes name, const ch_limits_config *limits) {
+  const ch_server_options *options = &server->options;
+  return (ch_gateway_config){.name = name,
+                             .times = times_of(options),
+                             .message_partitions = server->backends.partitions[CHAT_TOPIC_MESSAGES],
+                             .delivery_partitions = server->backends.partitions[CHAT_TOPIC_DELIVERIES],
+                             .store_derives_heads = derives_heads(server),
+                             .devices_max = (uint32_t)options->devices_max,
+                             .sessions_max = (uint32_t)options->sessions_max,
+                             .in_flight_max = (uint32_t)options->in_flight_max,
+                             .hold_ms = (uint32_t)options->hold_ms,
+                             .hold_max = HOLD_COUNT_MAX,
+                             .append_count_max = APPEND_COUNT_MAX,
+                             .receipt_ms = (uint32_t)options->receipt_ms,
+                             .route_ms = ROUTE_MS,
+                             .presence_ms = PRESENCE_MS,
+                             .out_max = (size_t)options->out_max,
+                             .hook_ms = (uint32_t)options->hook_ms,
+                             .has_before_log = server->seams.hooks.before_log != NULL,
+                             .has_may = server->seams.hooks.may != NULL,
+                             .limits = limits};
+}
+
+static ch_retention_config retention_of(chat_server *server) {
+  ch_retention_config retention = {.alloc = server->env.alloc, .age_ms = server->options.retention_ms};
+  if (strcmp(server->options.store, "sqlite") != 0 || server->seams.is_given[CH_BACKEND_STORE]) return retention;
+  retention.horizon_ms = ch_retention_file_load(server->plan.horizon_path);
+  retention.moved = on_horizon_moved;
+  retention.arg = server;
+  return retention;
+}
+
+static ch_worker_loop_config worker_of(chat_server *server, int metrics_fd) {
+  const uint32_t *partitions = server->backends.partitions;
+  return (ch_worker_loop_config){.env = &server->env,
+                                 .clock = server->seams.clock,
+                                 .metrics = &server->metrics,
+                                 .backends = &server->backends.all,
+                                 .message_partitions = partitions[CHAT_TOPIC_MESSAGES],
+                                 .delivery_partitions = partitions[CHAT_TOPIC_DELIVERIES],
+                                 .runs_sequencer = server->plan.runs_sequencer,
+                                 .runs_deliverer = server->plan.runs_deliverer,
+                                 .sequencer = {.store_derives_heads = derives_heads(server),
+                                               .delivery_partitions = partitions[CHAT_TOPIC_DELIVERIES],
+                                               .batch_count_max = BATCH_COUNT_MAX,
+                                               .batch_bytes_max = BATCH_BYTES_MAX,
+                                               .conversations_max = CONVERSATIONS_MAX,
+                                               .retry_ms = RETRY_MS},
+                                 .deliverer = {.store_derives_heads = derives_heads(server),
+                                               .records_max = DELIVERY_RECORDS_MAX,
+                                               /* Where heads are derived, sync finds what a lost task would have told. */
+                                               .rewind_ms = derives_heads(server) ? 0 : REWIND_MS,
+                                               .retry_ms = RETRY_MS,
+                                               .has_after_store = server->seams.hooks.after_store != NULL},
+                                 .retention = retention_of(server),
+                                 .metrics_fd = metrics_fd,
+                                 .faulted = on_faulted,
+                                 .changed = on_changed,
+                                 .arg = server};
+}
+
+/* ------------------------------------------------------------------------------------------------ opening */
+
+static int open_backends(chat_server *server) {
+  ch_backends_config config = {.env = &server->env, .clock = server->seams.clock, .options = &server->options};
+  for (int kind = 0; kind < CH_BACKEND_HOOKS; kind++)
+    if (server->seams.is_given[kind]) config.given[kind] = &server->seams.given[kind];
+  int error = ch_backends_open(&config, &server->backends, &server->problem);
+  return error ? error : ch_server_check_roles(server);
+}
+
+static int open_hooks(chat_server *server) {
+  const chat_hooks *hooks = &server->seams.hooks;
+  int error = hooks->authenticate ? 0 : ch_auth_new(server->env.alloc, &server->options, &server->auth, &server->problem);
+  if (error) return error;
+  ch_hooks_config config = {.alloc = server->env.alloc, .clock = server->seams.clock, .hooks = *hooks, .auth = server->auth, .deadline_ms = server->options.hook_ms};
+  return ch_hooks_new(&config, &server->backends.all.of[CH_BACKEND_HOOKS]);
+}
+
+static int open_worker(chat_server *server) {
+  int fd = -1;
+  int error = server->plan.has_metrics ? ch_listen(&server->plan.metrics, true, &fd, &server->problem) : 0;
+  if (error) return error;
+  ch_worker_loop_config config = worker_of(server, fd);
+  return ch_worker_loop_new(&config, &server->worker);
+}
+
+static int open_gateway(chat_server *server, size_t index, const ch_limits_config *limits) {
+  char name[CH_SERVER_NAME_MAX + 8];
+  int fd;
+  int error = ch_listen(&server->plan.listen, index == 0, &fd, &server->problem);
+  if (error) return error;
+  snprintf(name, sizeof name, "%s-%zu", server->plan.name, index);
+  ch_gateway_loop_config config = {.env = &server->env,
+                                   .clock = server->seams.clock,
+                                   .log = &server->log,
+                                   .metrics = &server->metrics,
+                                   .backends = &server->backends.all,
+                                   .gateway = gateway_of(server, ch_bytes_text(name), limits),
+                                   .listen_fd = fd,
+                                   .cert = server->plan.has_tls ? server->options.tls_cert : NULL,
+                                   .key = server->plan.has_tls ? server->options.tls_key : NULL,
+                                   .replied = ch_server_replied,
+                                   .changed = on_changed,
+                                   .arg = server};
+  error = ch_gateway_loop_new(&config, &server->gateways[index]);
+  if (error) ch_buf_put_text(&server->problem, "a thread for connections could not be set up (out of memory or descriptors, or libwebsockets has no libuv: package libwebsockets-evlib-uv)");
+  return error;
+}
+
+static int open_gateways(chat_server *server) {
+  if (!server->plan.runs_gateway) return 0;
+  ch_limits_config limits = limits_of(&server->options);
+  for (size_t index = 0; index < (size_t)server->options.threads; index++) {
+    int error = open_gateway(server, index, &limits);
+    if (error) return error;
+    server->gateway_count++;
+  }
+  return 0;
+}
+
+static int start_threads(chat_server *server) {
+  int error = ch_worker_loop_start(server->worker);
+  for (size_t i = 0; !error && i < server->gateway_count; i++) error = ch_gateway_loop_start(server->gateways[i]);
+  if (error) ch_buf_put_text(&server->problem, "a thread could not be started");
+  return error;
+}
+
+/* Loops whose thread does not run may be ended like the others: they are then freed without one. */
+void ch_server_close(chat_server *server) {
+  for (size_t i = 0; i < server->gateway_count; i++) ch_gateway_loop_end(server->gateways[i]);
+  for (size_t i = 0; i < server->gateway_count; i++) {
+    ch_gateway_loop_free(server->gateways[i]);
+    server->gateways[i] = NULL;
+  }
+  server->gateway_count = 0;
+  if (server->worker) ch_worker_loop_end(server->worker);
+  ch_worker_loop_free(server->worker);
+  server->worker = NULL;
+  chat_backend *hooks = &server->backends.all.of[CH_BACKEND_HOOKS];
+  if (hooks->vtable) hooks->vtable->free(hooks->self);
+  *hooks = (chat_backend){NULL, NULL};
+  ch_auth_free(server->auth);
+  server->auth = NULL;
+  ch_backends_close(&server->backends);
+}
+
+int ch_server_open(chat_server *server) {
+  static int (*const steps[])(chat_server *) = {ch_server_plan, open_backends, open_hooks, open_worker, open_gateways, start_threads};
+  for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+    int error = steps[i](server);
+    if (!error) continue;
+    ch_server_close(server);
+    return error;
+  }
+  return 0;
+}
