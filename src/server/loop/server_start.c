@@ -166,7 +166,7 @@ static int open_worker(chat_server *server) {
 }
 
 static int open_gateway(chat_server *server, size_t index, const ch_limits_config *limits) {
-  char name[CH_SERVER_NAME_MAX + 8];
+  char name[CH_SERVER_NAME_MAX + 24];
   int fd;
   int error = ch_listen(&server->plan.listen, index == 0, &fd, &server->problem);
   if (error) return error;
