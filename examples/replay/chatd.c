@@ -24,8 +24,8 @@ static int read_port(int fd) {
   char text[512];
   int port = 0;
   while (file && port == 0 && fgets(text, sizeof text, file)) {
-    const char *at = strstr(text, "://127.0.0.1:");
-    if (at) port = atoi(at + strlen("://127.0.0.1:"));
+    const char *at = strstr(text, "listening at port ");
+    if (at) port = atoi(at + strlen("listening at port "));
   }
   /* Left open: chatd may write more. */
   return port;

@@ -87,7 +87,8 @@ static void begin(worker *me) {
       return;
     }
   }
-  tell(me, (report){0});
+  me->waiting = me->count; /* the report follows when all are live */
+  if (me->count == 0) tell(me, (report){0});
 }
 
 static void end(worker *me) {
@@ -244,6 +245,10 @@ static void on_outbox(worker *me, person *p, const chat_event *event) {
 }
 
 static void on_state(worker *me, person *p, const chat_event *event) {
+  if (event->state == CHAT_STATE_LIVE && me->now.what == DO_BEGIN && !p->caught_up) {
+    p->caught_up = 1;
+    if (--me->waiting == 0) tell(me, (report){0});
+  }
   if (event->state == CHAT_STATE_SHUT_OUT && me->now.what) fail(me, p->user, event->status, "shut out");
 }
 

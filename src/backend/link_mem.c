@@ -8,12 +8,14 @@
 #include "core/bytes.h"
 #include "core/env.h"
 
+enum { BYTES_MAX = 64 * 1024 * 1024 };
+
 /* SENDs wait whole, as their ops' copies: a SEND is answered at once, so what waits is a copy made in the memory of a mail. */
 typedef struct mail {
   struct mail *next;
   chat_op *memory; /* an op that nobody submitted: its arena holds the copy */
   chat_delivery *deliveries;
-  size_t count;
+  size_t count, len;
 } mail;
 
 typedef struct mailbox {
@@ -21,7 +23,7 @@ typedef struct mailbox {
   ch_port *port;
   chat_link_receive *waiting; /* the long poll */
   mail *first, *last;
-  size_t count; /* deliveries in all mails */
+  size_t count, len; /* deliveries in all mails, and their bytes */
   uint32_t lost;
   size_t name_len;
   uint8_t name[64];
@@ -62,11 +64,21 @@ static void mail_free(mail *m) {
   ch_op_free(m->memory); /* the mail is in it */
 }
 
+/* What a SEND takes of a mailbox's bytes. */
+static size_t bytes_of(const chat_link_send *send) {
+  size_t len = 0;
+  for (size_t i = 0; i < send->count; i++) {
+    const chat_delivery *delivery = &send->deliveries[i];
+    len += sizeof *delivery + delivery->payload.len + delivery->target_count * sizeof *delivery->targets;
+  }
+  return len;
+}
+
 static mail *mail_new(link_mem *link, const chat_link_send *send) {
   chat_op *memory = ch_op_new(link->config.alloc, CHAT_OP_LINK_SEND, sizeof(chat_op));
   if (!memory) return NULL;
   mail *m = chat_op_alloc(memory, sizeof *m);
-  if (m) *m = (mail){.memory = memory, .count = send->count, .deliveries = copy_deliveries(memory, send->deliveries, send->count)};
+  if (m) *m = (mail){.memory = memory, .count = send->count, .len = bytes_of(send), .deliveries = copy_deliveries(memory, send->deliveries, send->count)};
   if (m && m->deliveries) return m;
   ch_op_free(memory);
   return NULL;
@@ -80,16 +92,17 @@ static mailbox *find(link_mem *link, chat_bytes name) {
   return NULL;
 }
 
-static mailbox *box_new(link_mem *link, chat_bytes name) {
-  if (name.len == 0 || name.len > 64 || link->box_count == link->config.gateways_max) return NULL;
+static int box_new(link_mem *link, chat_bytes name, mailbox **made) {
+  if (link->box_count == link->config.gateways_max) return CHAT_E_LIMIT;
   mailbox *box = ch_calloc(link->config.alloc, 1, sizeof *box);
-  if (!box) return NULL;
+  if (!box) return CHAT_E_NOMEM;
   memcpy(box->name, name.data, name.len);
   box->name_len = name.len;
   box->next = link->boxes;
   link->boxes = box;
   link->box_count++;
-  return box;
+  *made = box;
+  return 0;
 }
 
 static void box_free(link_mem *link, mailbox *box) {
@@ -107,6 +120,7 @@ static mail *take_mail(mailbox *box) {
   box->first = m->next;
   if (!box->first) box->last = NULL;
   box->count -= m->count;
+  box->len -= m->len;
   return m;
 }
 
@@ -131,7 +145,7 @@ static void serve(mailbox *box) {
 /* ------------------------------------------------------------------------------------------------ ops */
 
 static int put_mail(link_mem *link, mailbox *box, const chat_link_send *send) {
-  if (box->count + send->count > link->config.deliveries_max) {
+  if (box->count + send->count > link->config.deliveries_max || box->len + bytes_of(send) > link->config.bytes_max) {
     box->lost = 1;
     return CHAT_E_AGAIN;
   }
@@ -143,11 +157,28 @@ static int put_mail(link_mem *link, mailbox *box, const chat_link_send *send) {
     box->first = m;
   box->last = m;
   box->count += m->count;
+  box->len += m->len;
   return 0;
+}
+
+static bool name_valid(chat_bytes name) {
+  return name.len > 0 && name.len <= sizeof((mailbox *)0)->name;
+}
+
+static bool send_valid(const chat_link_send *send) {
+  for (size_t i = 0; i < send->count; i++) {
+    for (size_t j = 0; j < send->deliveries[i].target_count; j++)
+      if (!ch_user_id_valid(send->deliveries[i].targets[j].user)) return false;
+  }
+  return send->count > 0 && name_valid(send->gateway);
 }
 
 static void do_send(link_mem *link, ch_port *port, chat_op *op) {
   const chat_link_send *send = (const chat_link_send *)op;
+  if (!send_valid(send)) {
+    ch_port_finish(port, op, CHAT_E_INVALID);
+    return;
+  }
   mailbox *box = find(link, send->gateway);
   int status = box ? put_mail(link, box, send) : CHAT_E_NOT_FOUND;
   if (box) serve(box);
@@ -156,10 +187,14 @@ static void do_send(link_mem *link, ch_port *port, chat_op *op) {
 
 static void do_receive(link_mem *link, ch_port *port, chat_op *op) {
   chat_link_receive *receive = (chat_link_receive *)op;
+  receive->count = 0;
+  receive->lost = 0;
   mailbox *box = find(link, receive->gateway);
-  if (!box) box = box_new(link, receive->gateway);
-  if (!box || box->waiting) { /* one long poll at a time */
-    ch_port_finish(port, op, box ? CHAT_E_BUSY : CHAT_E_LIMIT);
+  int error = name_valid(receive->gateway) ? 0 : CHAT_E_INVALID;
+  if (!error && !box) error = box_new(link, receive->gateway, &box);
+  if (!error && box->waiting) error = CHAT_E_BUSY; /* one long poll at a time */
+  if (error) {
+    ch_port_finish(port, op, error);
     return;
   }
   box->port = port;
@@ -248,7 +283,11 @@ int ch_link_mem_new(const ch_link_mem_config *config, chat_backend *link) {
   link_mem *made = ch_calloc(config->alloc, 1, sizeof *made);
   if (!made) return CHAT_E_NOMEM;
   made->config = *config;
-  pthread_mutex_init(&made->lock, NULL);
+  if (!made->config.bytes_max) made->config.bytes_max = BYTES_MAX;
+  if (pthread_mutex_init(&made->lock, NULL)) {
+    ch_free(config->alloc, made);
+    return CHAT_E_NOMEM;
+  }
   *link = (chat_backend){&vtable, made};
   return 0;
 }

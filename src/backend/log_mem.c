@@ -42,6 +42,8 @@ typedef struct log_mem {
 
 static uint64_t position_of(const log_mem *log, uint64_t offset) { return (uint64_t)log->config.epoch << 48 | (offset + 1); }
 
+enum { RECORD_MAX = 256 * 1024, COUNT_MAX = 4096 };
+
 /* Offset of the record after `position`; a position of another epoch is before or behind everything. */
 static uint64_t offset_after(const log_mem *log, uint64_t position) {
   uint64_t epoch = position >> 48;
@@ -63,9 +65,14 @@ static partition *find(log_mem *log, uint32_t topic, uint32_t number) {
 
 /* ------------------------------------------------------------------------------------------------ records */
 
+/* Of the partition's bytes: an empty record is not free. */
+static size_t cost_of(size_t len) {
+  return sizeof(entry) + len;
+}
+
 static void drop_first(log_mem *log, partition *p) {
   entry *oldest = p->ring[p->start];
-  p->bytes -= oldest->len;
+  p->bytes -= cost_of(oldest->len);
   ch_free(log->config.alloc, oldest);
   p->start = (p->start + 1) % p->ring_size;
   p->count--;
@@ -115,18 +122,25 @@ static int entries_make(log_mem *log, const chat_log_append *append, entry **ent
 
 static size_t append_bytes(const chat_log_append *append) {
   size_t bytes = 0;
-  for (size_t i = 0; i < append->count; i++) bytes += append->records[i].data.len;
+  for (size_t i = 0; i < append->count; i++)
+    bytes += cost_of(append->records[i].data.len);
   return bytes;
 }
 
-static int append_to(log_mem *log, partition *p, chat_log_append *append) {
+static int check(const log_mem *log, const partition *p, const chat_log_append *append) {
+  if (!p || append->count == 0 || append->count > COUNT_MAX) return CHAT_E_INVALID;
+  for (size_t i = 0; i < append->count; i++)
+    if (append->records[i].data.len > RECORD_MAX) return CHAT_E_TOO_LARGE;
+  return append_bytes(append) <= log->config.bytes_max ? 0 : CHAT_E_TOO_LARGE;
+}
+
+static int append_to(log_mem *log, partition *p, chat_log_append *append, uint64_t now_ms) {
   size_t bytes = append_bytes(append);
   int error = make_room(log, p, append->topic, bytes);
   if (!error) error = ring_grow(log, p, append->count);
   if (error) return error;
   entry **entries = chat_op_alloc(&append->op, append->count * sizeof(entry *));
   if (!entries) return CHAT_E_NOMEM;
-  uint64_t now_ms = log->config.clock.wall_ms(log->config.clock.arg);
   if (now_ms < p->last_ms) now_ms = p->last_ms;
   error = entries_make(log, append, entries, now_ms);
   if (error) return error;
@@ -167,12 +181,12 @@ static int copy_out(log_mem *log, const partition *p, uint64_t from, size_t coun
   return 0;
 }
 
-/* Answers a read; false: there is nothing yet. */
+/* Answers a read; false: there is nothing yet. What lies behind the end is of another log, or of this one's future: it does not come back either. */
 static bool try_read(log_mem *log, partition *p, chat_log_read *read, int *status) {
   uint64_t from = offset_after(log, read->after);
   *status = CHAT_E_GONE;
-  if (from < p->first_offset || (from > end_offset(p) && from != UINT64_MAX)) return true;
-  size_t count = from == UINT64_MAX ? 0 : readable(p, from, read);
+  if (from < p->first_offset || from > end_offset(p)) return true;
+  size_t count = readable(p, from, read);
   if (count == 0) return false;
   *status = copy_out(log, p, from, count, read);
   return true;
@@ -193,9 +207,10 @@ static void serve_readers(log_mem *log, partition *p) {
 
 /* ------------------------------------------------------------------------------------------------ ops */
 
-typedef bool op_fn(log_mem *log, ch_port *port, chat_op *op, int *status); /* false: comes back later */
+typedef bool op_fn(log_mem *log, ch_port *port, chat_op *op, uint64_t now_ms, int *status); /* false: comes back later */
 
-static bool do_info(log_mem *log, ch_port *port, chat_op *op, int *status) {
+static bool do_info(log_mem *log, ch_port *port, chat_op *op, uint64_t now_ms, int *status) {
+  (void)now_ms;
   (void)port;
   chat_log_info *info = (chat_log_info *)op;
   partition *p = find(log, info->topic, info->partition);
@@ -208,20 +223,25 @@ static bool do_info(log_mem *log, ch_port *port, chat_op *op, int *status) {
   return true;
 }
 
-static bool do_append(log_mem *log, ch_port *port, chat_op *op, int *status) {
+static bool do_append(log_mem *log, ch_port *port, chat_op *op, uint64_t now_ms, int *status) {
   (void)port;
   chat_log_append *append = (chat_log_append *)op;
   partition *p = find(log, append->topic, append->partition);
-  *status = p && append->count && append->count <= 4096 ? append_to(log, p, append) : CHAT_E_INVALID;
+  *status = check(log, p, append);
+  for (size_t i = 0; i < append->count; i++)
+    append->records[i].position = 0; /* not in, unless said below */
+  if (*status == 0) *status = append_to(log, p, append, now_ms);
   if (*status == 0) serve_readers(log, p);
   return true;
 }
 
-static bool do_read(log_mem *log, ch_port *port, chat_op *op, int *status) {
+static bool do_read(log_mem *log, ch_port *port, chat_op *op, uint64_t now_ms, int *status) {
+  (void)now_ms;
   chat_log_read *read = (chat_log_read *)op;
   partition *p = find(log, read->topic, read->partition);
   *status = CHAT_E_INVALID;
-  if (!p || read->count_max == 0) return true;
+  if (!p || read->count_max == 0 || read->count_max > COUNT_MAX) return true;
+  read->count = 0;
   if (try_read(log, p, read, status)) return true;
   reader *r = chat_op_alloc(op, sizeof *r);
   *status = CHAT_E_NOMEM;
@@ -231,7 +251,8 @@ static bool do_read(log_mem *log, ch_port *port, chat_op *op, int *status) {
   return false;
 }
 
-static bool do_consumed(log_mem *log, ch_port *port, chat_op *op, int *status) {
+static bool do_consumed(log_mem *log, ch_port *port, chat_op *op, uint64_t now_ms, int *status) {
+  (void)now_ms;
   (void)port;
   chat_log_consumed *consumed = (chat_log_consumed *)op;
   partition *p = find(log, consumed->topic, consumed->partition);
@@ -258,8 +279,9 @@ static int log_submit(void *self, void *port, chat_op *op) {
     return 0;
   }
   int status;
+  uint64_t now_ms = log->config.clock.wall_ms(log->config.clock.arg); /* never with a lock held (chat/chat.h) */
   pthread_mutex_lock(&log->lock);
-  if (handlers[op->kind](log, port, op, &status)) ch_port_finish(port, op, status);
+  if (handlers[op->kind](log, port, op, now_ms, &status)) ch_port_finish(port, op, status);
   pthread_mutex_unlock(&log->lock);
   return 0;
 }
@@ -346,7 +368,10 @@ int ch_log_mem_new(const ch_log_mem_config *config, chat_backend *log) {
   log_mem *made = ch_calloc(config->alloc, 1, sizeof *made);
   if (!made) return CHAT_E_NOMEM;
   made->config = *config;
-  pthread_mutex_init(&made->lock, NULL);
+  if (pthread_mutex_init(&made->lock, NULL)) {
+    ch_free(config->alloc, made);
+    return CHAT_E_NOMEM;
+  }
   for (int t = 0; t < CHAT_TOPIC_COUNT; t++) {
     made->topics[t] = ch_calloc(config->alloc, config->partitions[t], sizeof(partition));
     if (!made->topics[t]) {

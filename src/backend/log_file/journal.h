@@ -54,7 +54,8 @@ typedef struct ch_journal {
 int ch_journal_open(ch_journal *journal, const ch_journal_config *config, const char *path, uint64_t *damaged);
 void ch_journal_close(ch_journal *journal);
 
-/* A commit: any number of adds, then one commit. An add of 1 gathered the record; 0: not now: commit what was added, and where nothing was, roll; negative: never (CHAT_E_TOO_LARGE, CHAT_E_NOMEM). `*number`
+/* A commit: any number of adds, then one commit. An add of 1 gathered the record; 0: not now: commit what was added, and where nothing was, roll;
+ * negative: never (CHAT_E_TOO_LARGE, CHAT_E_NOMEM). `*number`
  * is what it will be. Times below the last one are raised to it. */
 int ch_journal_add(ch_journal *journal, chat_bytes data, uint64_t *time_ms, uint64_t *number);
 /* Writes what was added and syncs it: 0, or CHAT_E_UNKNOWN: the journal has closed its file, what was added may be there or not (ch_journal_reopen). */

@@ -21,8 +21,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_OPTIONS = 2, EXIT_START = 3, EXIT_CUT_OFF = 4 };
 enum { STOP_MS = 20 * 1000, NAME_LEN_MAX = 64, TEXT_LEN_MAX = 256 * 1024 };
 

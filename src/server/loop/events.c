@@ -27,7 +27,7 @@ int ch_events_init(ch_events *events, const ch_allocator *alloc) {
   return error;
 }
 
-static void call_free(ch_call *call) {
+static void call_free(ch_errand *call) {
   const ch_allocator *alloc = call->events->alloc;
   ch_arena_fini(&call->arena);
   ch_free(alloc, call);
@@ -35,7 +35,7 @@ static void call_free(ch_call *call) {
 
 void ch_events_fini(ch_events *events) {
   if (events->shown) call_free(events->shown);
-  for (ch_list *node; (node = ch_list_pop_front(&events->ready));) call_free(CH_LIST_ITEM(node, ch_call, node));
+  for (ch_list *node; (node = ch_list_pop_front(&events->ready));) call_free(CH_LIST_ITEM(node, ch_errand, node));
   pthread_cond_destroy(&events->changed);
   pthread_mutex_destroy(&events->lock);
   close(events->fd);
@@ -43,8 +43,8 @@ void ch_events_fini(ch_events *events) {
 
 /* ------------------------------------------------------------------------------------------------ calls */
 
-static ch_call *allocate(ch_events *events, uint32_t type, uint64_t tag) {
-  ch_call *call = ch_calloc(events->alloc, 1, sizeof *call);
+static ch_errand *allocate(ch_events *events, uint32_t type, uint64_t tag) {
+  ch_errand *call = ch_calloc(events->alloc, 1, sizeof *call);
   if (!call) return NULL;
   call->events = events;
   ch_arena_init(&call->arena, events->alloc, CALL_CHUNK_LEN, CALL_MEMORY_MAX);
@@ -69,10 +69,10 @@ static void give_place(ch_events *events, size_t *count) {
   pthread_mutex_unlock(&events->lock);
 }
 
-int ch_call_new(ch_events *events, uint64_t tag, size_t awaited, ch_call **out) {
+int ch_errand_new(ch_events *events, uint64_t tag, size_t awaited, ch_errand **out) {
   *out = NULL;
   if (!take_place(events, &events->call_count, CH_CALLS_MAX)) return CHAT_E_BUSY;
-  ch_call *call = allocate(events, CHAT_SERVER_REPLY, tag);
+  ch_errand *call = allocate(events, CHAT_SERVER_REPLY, tag);
   if (!call) {
     give_place(events, &events->call_count);
     return CHAT_E_NOMEM;
@@ -85,7 +85,7 @@ int ch_call_new(ch_events *events, uint64_t tag, size_t awaited, ch_call **out) 
   return 0;
 }
 
-void ch_call_drop(ch_call *call) {
+void ch_errand_drop(ch_errand *call) {
   ch_events *events = call->events;
   pthread_mutex_lock(&events->lock);
   ch_list_remove(&call->node);
@@ -95,7 +95,7 @@ void ch_call_drop(ch_call *call) {
 }
 
 /* Under the lock. */
-static void make_ready(ch_events *events, ch_call *call) {
+static void make_ready(ch_events *events, ch_errand *call) {
   uint64_t one = 1;
   ch_list_remove(&call->node);
   if (ch_list_is_empty(&events->ready)) ch_assert(write(events->fd, &one, sizeof one) == sizeof one);
@@ -103,7 +103,7 @@ static void make_ready(ch_events *events, ch_call *call) {
   pthread_cond_broadcast(&events->changed);
 }
 
-void ch_call_answer(ch_call *call, int status, uint64_t count) {
+void ch_errand_answer(ch_errand *call, int status, uint64_t count) {
   ch_events *events = call->events;
   pthread_mutex_lock(&events->lock);
   ch_assert(call->awaited > 0);
@@ -116,7 +116,7 @@ void ch_call_answer(ch_call *call, int status, uint64_t count) {
 void ch_events_cancel(ch_events *events) {
   pthread_mutex_lock(&events->lock);
   while (!ch_list_is_empty(&events->under_way)) {
-    ch_call *call = CH_LIST_ITEM(events->under_way.next, ch_call, node);
+    ch_errand *call = CH_LIST_ITEM(events->under_way.next, ch_errand, node);
     call->event.status = CHAT_E_CANCELED;
     make_ready(events, call);
   }
@@ -125,7 +125,7 @@ void ch_events_cancel(ch_events *events) {
 
 void ch_events_fault(ch_events *events, int status, const char *text) {
   if (!take_place(events, &events->fault_count, CH_FAULTS_MAX)) return;
-  ch_call *fault = allocate(events, CHAT_SERVER_FAULT, 0);
+  ch_errand *fault = allocate(events, CHAT_SERVER_FAULT, 0);
   char *copy = fault ? ch_arena_dup(&fault->arena, text, strlen(text)) : NULL;
   if (!copy) {
     if (fault) call_free(fault);
@@ -149,12 +149,12 @@ static void wait_ready(ch_events *events, int timeout_ms) {
 }
 
 /* Under the lock. */
-static ch_call *take_ready(ch_events *events) {
+static ch_errand *take_ready(ch_events *events) {
   ch_list *node = ch_list_pop_front(&events->ready);
   if (!node) return NULL;
   uint64_t drained;
   if (ch_list_is_empty(&events->ready)) ch_assert(read(events->fd, &drained, sizeof drained) == sizeof drained);
-  ch_call *call = CH_LIST_ITEM(node, ch_call, node);
+  ch_errand *call = CH_LIST_ITEM(node, ch_errand, node);
   (*(call->event.type == CHAT_SERVER_FAULT ? &events->fault_count : &events->call_count))--;
   return call;
 }
@@ -165,7 +165,7 @@ const chat_server_event *ch_events_wait(ch_events *events, int timeout_ms) {
   wait_ready(events, timeout_ms);
   events->shown = take_ready(events);
   if (timeout_ms != 0) events->is_interrupted = false;
-  ch_call *shown = events->shown;
+  ch_errand *shown = events->shown;
   pthread_mutex_unlock(&events->lock);
   return shown ? &shown->event : NULL;
 }

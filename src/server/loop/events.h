@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * events.h - requests of the embedder and the events that he pulls (chat/server.h). A request and its reply are one *call*, made when the request is: so the reply's place
+ * events.h - requests of the embedder and the events that he pulls (chat/server.h). A request and its reply are one *errand*, made when the request is: so the reply's place
  * is reserved, and the bound on calls bounds the queue. Any thread, unless said.
  */
 #ifndef CH_SERVER_EVENTS_H
@@ -24,27 +24,27 @@ typedef struct ch_events {
   size_t call_count, fault_count;
   int fd; /* eventfd: not 0 exactly while `ready` is not empty */
   bool is_interrupted;
-  struct ch_call *shown; /* the one that the embedder looks at */
+  struct ch_errand *shown; /* the one that the embedder looks at */
 } ch_events;
 
-typedef struct ch_call {
+typedef struct ch_errand {
   ch_list node;
   ch_events *events;
   ch_arena arena; /* of the request and of the reply; whoever works on the call */
   size_t awaited; /* answers that are still to come */
   chat_server_event event;
-} ch_call;
+} ch_errand;
 
 int ch_events_init(ch_events *events, const ch_allocator *alloc); /* CHAT_E_NOMEM */
 /* Frees what was not pulled. No call is under way. */
 void ch_events_fini(ch_events *events);
 
 /* A call that awaits `awaited` answers. CHAT_E_BUSY, CHAT_E_NOMEM. */
-int ch_call_new(ch_events *events, uint64_t tag, size_t awaited, ch_call **call);
+int ch_errand_new(ch_events *events, uint64_t tag, size_t awaited, ch_errand **call);
 /* The request came to nothing: no event. */
-void ch_call_drop(ch_call *call);
+void ch_errand_drop(ch_errand *call);
 /* One answer: counts are summed up, the first error stays. With the last one the reply is there, and the call no longer the caller's. */
-void ch_call_answer(ch_call *call, int status, uint64_t count);
+void ch_errand_answer(ch_errand *call, int status, uint64_t count);
 
 /* Nobody works on calls any more: those that still await an answer end with CHAT_E_CANCELED. */
 void ch_events_cancel(ch_events *events);

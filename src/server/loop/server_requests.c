@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* server_requests.c - what the embedder asks for (chat/server.h): each becomes a call, and letters to one gateway or to all. */
+/* server_requests.c - what the embedder asks for (chat/server.h): each becomes an errand, and letters to one gateway or to all. */
 #include <string.h>
 
 #include "core/assert.h"
@@ -11,22 +11,22 @@ enum { TO_ONE = 1, PAYLOAD_MAX = 128 * 1024 };
 
 /* ------------------------------------------------------------------------------------------------ calls and letters */
 
-static int open_call(chat_server *server, uint64_t tag, size_t awaited, ch_call **call) {
+static int open_call(chat_server *server, uint64_t tag, size_t awaited, ch_errand **call) {
   pthread_mutex_lock(&server->lock);
   bool is_running = server->state == CH_SERVER_RUNNING && server->gateway_count > 0;
   pthread_mutex_unlock(&server->lock);
   *call = NULL;
-  return is_running ? ch_call_new(&server->events, tag, awaited, call) : CHAT_E_CLOSED;
+  return is_running ? ch_errand_new(&server->events, tag, awaited, call) : CHAT_E_CLOSED;
 }
 
-static int keep(ch_call *call, const void *data, size_t len, chat_bytes *copy) {
+static int keep(ch_errand *call, const void *data, size_t len, chat_bytes *copy) {
   void *kept = len ? ch_arena_dup(&call->arena, data, len) : NULL;
   *copy = ch_bytes_of(kept, len);
   return len && !kept ? CHAT_E_NOMEM : 0;
 }
 
 /* The letter's tag is the call: letters of one call go to different gateways. */
-static int post(chat_server *server, ch_call *call, size_t gateway, const ch_request *request) {
+static int post(chat_server *server, ch_errand *call, size_t gateway, const ch_request *request) {
   ch_request_letter *letter = ch_arena_calloc(&call->arena, 1, sizeof *letter);
   if (!letter) return CHAT_E_NOMEM;
   letter->request = *request;
@@ -35,22 +35,22 @@ static int post(chat_server *server, ch_call *call, size_t gateway, const ch_req
 }
 
 /* To the first `count` gateways. Once one letter is away the call is not ours to drop: what cannot be posted is answered here. The lock keeps the gateways. */
-static int post_all(chat_server *server, ch_call *call, size_t count, const ch_request *request) {
+static int post_all(chat_server *server, ch_errand *call, size_t count, const ch_request *request) {
   pthread_mutex_lock(&server->lock);
   int error = server->state == CH_SERVER_RUNNING ? 0 : CHAT_E_CLOSED;
   bool is_posted = false;
   for (size_t i = 0; !error && i < count; i++) {
     int posted = post(server, call, i, request);
     if (posted && !is_posted) error = posted;
-    if (posted && is_posted) ch_call_answer(call, posted, 0);
+    if (posted && is_posted) ch_errand_answer(call, posted, 0);
     is_posted = is_posted || !posted;
   }
   pthread_mutex_unlock(&server->lock);
-  if (error) ch_call_drop(call);
+  if (error) ch_errand_drop(call);
   return error;
 }
 
-static int copy_row(ch_call *call, const chat_row *row, const chat_stored **copy) {
+static int copy_row(ch_errand *call, const chat_row *row, const chat_stored **copy) {
   chat_stored *stored = ch_arena_calloc(&call->arena, 1, sizeof *stored);
   if (!stored) return CHAT_E_NOMEM;
   *copy = stored;
@@ -70,7 +70,7 @@ static int copy_row(ch_call *call, const chat_row *row, const chat_stored **copy
   return 0;
 }
 
-static int copy_rows(ch_call *call, const chat_store_range *range) {
+static int copy_rows(ch_errand *call, const chat_store_range *range) {
   const chat_stored **stored = ch_arena_calloc(&call->arena, range->row_count + 1, sizeof *stored);
   if (!stored) return CHAT_E_NOMEM;
   for (size_t i = 0; i < range->row_count; i++)
@@ -84,10 +84,10 @@ static int copy_rows(ch_call *call, const chat_store_range *range) {
 /* On a gateway's thread. Ids are the same in every gateway's reply, and only one gateway is asked for rows. */
 void ch_server_replied(void *arg, const ch_request_reply *reply) {
   (void)arg;
-  ch_call *call = (ch_call *)(uintptr_t)reply->tag;
+  ch_errand *call = (ch_errand *)(uintptr_t)reply->tag;
   int status = reply->status;
   if (!status && reply->range) status = copy_rows(call, reply->range);
-  ch_call_answer(call, status, reply->count);
+  ch_errand_answer(call, status, reply->count);
 }
 
 /* ------------------------------------------------------------------------------------------------ into the log */
@@ -102,7 +102,7 @@ static void make_client_id(chat_server *server, const uint8_t *given, uint8_t cl
   ch_uuid7_make(client_id, server->seams.clock.wall_ms(server->seams.clock.arg), random);
 }
 
-static int keep_content(ch_call *call, const ch_content *content, ch_send *send) {
+static int keep_content(ch_errand *call, const ch_content *content, ch_send *send) {
   ch_buf payload;
   ch_buf_init(&payload, call->events->alloc, PAYLOAD_MAX);
   int error = ch_content_encode(content, &payload);
@@ -113,13 +113,13 @@ static int keep_content(ch_call *call, const ch_content *content, ch_send *send)
 }
 
 /* Content, ids and sender are copied into the call; the reply names the ids. `request` ends the call where it fails. */
-static int send_content(chat_server *server, ch_call *call, ch_request *request, const ch_content *content) {
+static int send_content(chat_server *server, ch_errand *call, ch_request *request, const ch_content *content) {
   chat_bytes user = request->user, peer = request->send.peer;
   int error = keep_content(call, content, &request->send);
   if (!error) error = keep(call, user.data, user.len, &request->user);
   if (!error) error = keep(call, peer.data, peer.len, &request->send.peer);
   if (error) {
-    ch_call_drop(call);
+    ch_errand_drop(call);
     return error;
   }
   memcpy(call->event.conversation_id, request->send.conversation_id, sizeof call->event.conversation_id);
@@ -135,7 +135,7 @@ static bool is_sendable(const chat_server_send *send) {
 
 int chat_server_request_send(chat_server *server, uint64_t tag, const chat_server_send *send) {
   if (!server || !is_sendable(send)) return CHAT_E_INVALID;
-  ch_call *call;
+  ch_errand *call;
   int error = open_call(server, tag, TO_ONE, &call);
   if (error) return error;
   ch_request request = {.kind = CH_REQUEST_SEND, .user = ch_bytes_of(send->user, send->user_len), .system = send->as_system != 0};
@@ -153,7 +153,7 @@ int chat_server_request_send(chat_server *server, uint64_t tag, const chat_serve
   return send_content(server, call, &request, &content);
 }
 
-static int keep_members(ch_call *call, const char *const *members, const size_t *lens, size_t count, const chat_bytes **out) {
+static int keep_members(ch_errand *call, const char *const *members, const size_t *lens, size_t count, const chat_bytes **out) {
   chat_bytes *users = ch_arena_calloc(&call->arena, count + 1, sizeof *users);
   *out = users;
   if (!users) return CHAT_E_NOMEM;
@@ -173,7 +173,7 @@ static bool is_creatable(const char *owner, size_t owner_len, uint32_t kind, con
 int chat_server_request_create(chat_server *server, uint64_t tag, const char *owner, size_t owner_len, uint32_t kind, const char *title, size_t title_len,
                                const char *const *members, const size_t *member_lens, size_t member_count, int history_from_start) {
   if (!server || !is_creatable(owner, owner_len, kind, title, title_len, members, member_lens, member_count)) return CHAT_E_INVALID;
-  ch_call *call;
+  ch_errand *call;
   int error = open_call(server, tag, TO_ONE, &call);
   if (error) return error;
   ch_content content = {.type = CHAT_TYPE_CREATE,
@@ -183,7 +183,7 @@ int chat_server_request_create(chat_server *server, uint64_t tag, const char *ow
                         .history_from_start = history_from_start != 0};
   error = keep_members(call, members, member_lens, member_count, &content.users);
   if (error) {
-    ch_call_drop(call);
+    ch_errand_drop(call);
     return error;
   }
   ch_request request = {.kind = CH_REQUEST_SEND, .user = ch_bytes_of(owner, owner_len), .system = 1};
@@ -195,7 +195,7 @@ int chat_server_request_create(chat_server *server, uint64_t tag, const char *ow
 /* A change of membership, made by the system. */
 static int change_member(chat_server *server, uint64_t tag, const uint8_t *conversation_id, chat_bytes user, ch_content content) {
   if (!server || !conversation_id || !ch_user_id_valid(user)) return CHAT_E_INVALID;
-  ch_call *call;
+  ch_errand *call;
   int error = open_call(server, tag, TO_ONE, &call);
   if (error) return error;
   content.users = &user;
@@ -219,7 +219,7 @@ int chat_server_request_remove(chat_server *server, uint64_t tag, const uint8_t 
 
 int chat_server_request_history(chat_server *server, uint64_t tag, const uint8_t conversation_id[16], uint64_t low, uint64_t high, uint32_t limit) {
   if (!server || !conversation_id || limit == 0 || limit > CHAT_PAGE_MAX) return CHAT_E_INVALID;
-  ch_call *call;
+  ch_errand *call;
   int error = open_call(server, tag, TO_ONE, &call);
   if (error) return error;
   ch_request request = {.kind = CH_REQUEST_HISTORY, .range = {.low = low, .high = high, .limit = limit, .newest_first = 1}};
@@ -230,13 +230,13 @@ int chat_server_request_history(chat_server *server, uint64_t tag, const uint8_t
 /* Sessions of the user may be at any gateway. */
 static int shut_out(chat_server *server, uint64_t tag, ch_request *request, chat_bytes user, const uint8_t *device_id) {
   if (!server || !ch_user_id_valid(user)) return CHAT_E_INVALID;
-  ch_call *call;
+  ch_errand *call;
   int error = open_call(server, tag, server->gateway_count, &call);
   if (error) return error;
   if (device_id) memcpy(request->device_id, device_id, sizeof request->device_id);
   error = keep(call, user.data, user.len, &request->user);
   if (error) {
-    ch_call_drop(call);
+    ch_errand_drop(call);
     return error;
   }
   return post_all(server, call, call->awaited, request);
@@ -255,7 +255,7 @@ int chat_server_request_revoke(chat_server *server, uint64_t tag, const char *us
 
 int chat_server_request_statistics(chat_server *server, uint64_t tag) {
   if (!server) return CHAT_E_INVALID;
-  ch_call *call;
+  ch_errand *call;
   int error = open_call(server, tag, TO_ONE, &call);
   if (error) return error;
   ch_buf page;
@@ -264,9 +264,9 @@ int chat_server_request_statistics(chat_server *server, uint64_t tag) {
   if (!error) error = keep(call, page.data, page.len, &call->event.text);
   ch_buf_fini(&page);
   if (error) {
-    ch_call_drop(call);
+    ch_errand_drop(call);
     return error;
   }
-  ch_call_answer(call, 0, 0);
+  ch_errand_answer(call, 0, 0);
   return 0;
 }

@@ -35,6 +35,7 @@ static int put_live(ch_gateway *gateway, ch_conn *conn, const ch_live *live) {
 
 static int put_heads(ch_gateway *gateway, ch_conn *conn, const ch_live *live) {
   size_t count = live->head_count + live->event_count;
+  if (live->event_count == 0) return put_live(gateway, conn, live);
   ch_head_hint *heads = ch_arena_calloc(&gateway->arena, count + 1, sizeof *heads);
   if (!heads) return CHAT_E_NOMEM;
   if (live->head_count) memcpy(heads, live->heads, live->head_count * sizeof *heads);
@@ -134,10 +135,9 @@ static void encode_events(ch_gateway *gateway, const ch_delivered *delivered) {
 }
 
 static void pass_to_targets(ch_gateway *gateway, const chat_delivery *delivery, const ch_delivered *delivered, ch_now now) {
-  for (size_t i = 0; i < delivery->target_count; i++) {
-    encode_events(gateway, delivered); /* of the one before, the channels may have used the buffer */
+  encode_events(gateway, delivered);
+  for (size_t i = 0; i < delivery->target_count; i++)
     pass_to(gateway, &delivery->targets[i], delivery, delivered, now);
-  }
 }
 
 static void pass(ch_gateway *gateway, const chat_delivery *delivery, ch_now now) {

@@ -434,13 +434,13 @@ static void search_done(ch_gateway *gateway, ch_call *call, int status, ch_now n
 }
 
 static void search(ch_gateway *gateway, ch_conn *conn, uint64_t tag, const ch_search *asked, ch_now now) {
-  chat_store_search *search = ch_call_new_for(gateway, conn, tag, CHAT_OP_STORE_SEARCH, sizeof *search, sizeof(ch_call), search_done, now);
-  if (!search || !ch_call_keep(gateway, search, ch_conn_user(conn), &search->user, now)) return;
-  if (!ch_call_keep(gateway, search, asked->query, &search->query, now)) return;
-  memcpy(search->conversation_id, asked->conversation_id, sizeof search->conversation_id);
-  search->before_message_id = asked->before_message_id;
-  search->limit = asked->limit;
-  ch_call_submit(gateway, search, CH_GATEWAY_ATTEMPTS);
+  chat_store_search *found = ch_call_new_for(gateway, conn, tag, CHAT_OP_STORE_SEARCH, sizeof *found, sizeof(ch_call), search_done, now);
+  if (!found || !ch_call_keep(gateway, found, ch_conn_user(conn), &found->user, now)) return;
+  if (!ch_call_keep(gateway, found, asked->query, &found->query, now)) return;
+  memcpy(found->conversation_id, asked->conversation_id, sizeof found->conversation_id);
+  found->before_message_id = asked->before_message_id;
+  found->limit = asked->limit;
+  ch_call_submit(gateway, found, CH_GATEWAY_ATTEMPTS);
 }
 
 /* The op is not read here: after a time-out it is still the embedder's. The query lies in its memory, but is read only where the hook has answered. */
