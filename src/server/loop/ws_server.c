@@ -338,21 +338,20 @@ static void cut_all(ch_ws_server *server) {
   }
 }
 
+/* In a foreign loop the first call only begins: libwebsockets closes its handles, which takes a round of the loop, and is then to be called again to free the rest. `context` is
+ * set to NULL by it (pcontext). */
 bool ch_ws_server_end(ch_ws_server *server) {
-  if (!server->is_ending) {
-    server->is_ending = true;
-    ch_listener_close(&server->listener);
-    lws_context_destroy(server->context);
-    cut_all(server);
-  }
+  bool is_first = !server->is_ending;
+  server->is_ending = true;
+  ch_listener_close(&server->listener);
+  if (server->context) lws_context_destroy(server->context);
+  if (is_first) cut_all(server);
   return server->context == NULL;
 }
 
 void ch_ws_server_free(ch_ws_server *server) {
   if (!server) return;
-  ch_listener_close(&server->listener);
-  if (server->context && !server->is_ending) lws_context_destroy(server->context);
-  while (server->context && uv_run(&server->config.loop->uv, UV_RUN_NOWAIT)) continue;
+  while (!ch_ws_server_end(server)) uv_run(&server->config.loop->uv, UV_RUN_NOWAIT);
   ch_free(server->config.alloc, server->slots);
   ch_free(server->config.alloc, server->free_slots);
   ch_free(server->config.alloc, server->scratch);
