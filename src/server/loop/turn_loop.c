@@ -3,6 +3,8 @@
 
 #include "core/assert.h"
 
+enum { OWN_HANDLES = 3 }; /* wake, timer, prepare */
+
 ch_now ch_turn_loop_now(const ch_turn_loop *loop) {
   const chat_clock *clock = &loop->clock;
   return (ch_now){clock->elapsed_ms(clock->arg), clock->wall_ms(clock->arg)};
@@ -70,6 +72,17 @@ static void wake_loop(void *arg) {
 
 chat_wake ch_turn_loop_wake(ch_turn_loop *loop) {
   return (chat_wake){wake_loop, loop};
+}
+
+static void count_handle(uv_handle_t *handle, void *arg) {
+  (void)handle;
+  (*(int *)arg)++;
+}
+
+bool ch_turn_loop_is_alone(ch_turn_loop *loop) {
+  int count = 0;
+  uv_walk(&loop->uv, count_handle, &count);
+  return count == OWN_HANDLES;
 }
 
 void ch_turn_loop_end(ch_turn_loop *loop) {

@@ -33,6 +33,8 @@ int ch_turn_loop_init(ch_turn_loop *loop, chat_clock clock, uint64_t (*turn)(voi
 int ch_turn_loop_start(ch_turn_loop *loop); /* CHAT_E_NOMEM: no thread */
 chat_wake ch_turn_loop_wake(ch_turn_loop *loop);
 ch_now ch_turn_loop_now(const ch_turn_loop *loop);
+/* Are all handles of others gone from the loop? The loop's thread. */
+bool ch_turn_loop_is_alone(ch_turn_loop *loop);
 /* From inside a turn: it was the last one; handles of others must be closed or closing. */
 void ch_turn_loop_end(ch_turn_loop *loop);
 /* Waits for the thread, where it was started. */

@@ -4,6 +4,7 @@
 #include <libwebsockets.h>
 #include <openssl/ssl.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core/assert.h"
@@ -253,6 +254,15 @@ static const struct lws_protocols protocols[] = {
 
 static const lws_retry_bo_t no_validity = {0};
 
+/* See ch_ws_server_end. Never readable; libwebsockets closes it. */
+static int open_last(ch_ws_server *server) {
+  int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd < 0) return CHAT_E_NOMEM;
+  lws_sock_file_fd_type last = {.filefd = fd};
+  if (lws_adopt_descriptor_vhost(server->vhost, LWS_ADOPT_RAW_FILE_DESC, last, protocols[0].name, NULL)) return 0;
+  return CHAT_E_NOMEM;
+}
+
 static int make_context(ch_ws_server *server) {
   void *loops[] = {&server->config.loop->uv};
   struct lws_context_creation_info info = {
@@ -277,7 +287,8 @@ static int make_context(ch_ws_server *server) {
   server->context = lws_create_context(&info);
   if (!server->context) return CHAT_E_NOMEM;
   server->vhost = lws_create_vhost(server->context, &info);
-  return server->vhost ? 0 : server->config.cert ? CHAT_E_TLS : CHAT_E_NOMEM;
+  if (!server->vhost) return server->config.cert ? CHAT_E_TLS : CHAT_E_NOMEM;
+  return open_last(server);
 }
 
 static void on_accepted(void *arg, int fd) {
@@ -338,14 +349,17 @@ static void cut_all(ch_ws_server *server) {
   }
 }
 
-/* In a foreign loop the first call only begins: libwebsockets closes its handles, which takes a round of the loop, and is then to be called again to free the rest. `context` is
- * set to NULL by it (pcontext). */
+/* In a foreign loop libwebsockets 4.1 ends in steps. The first call closes all connections; when the last of them is gone it closes its own handles, and there must be one, so we keep
+ * an idle one (open_last). Only when those handles are gone too may it be called again to free the context: called earlier it would free handles that libuv still holds. */
 bool ch_ws_server_end(ch_ws_server *server) {
-  bool is_first = !server->is_ending;
-  server->is_ending = true;
-  ch_listener_close(&server->listener);
-  if (server->context) lws_context_destroy(server->context);
-  if (is_first) cut_all(server);
+  if (!server->is_ending) {
+    server->is_ending = true;
+    ch_listener_close(&server->listener);
+    if (server->context) lws_context_destroy(server->context);
+    cut_all(server);
+  } else if (server->context && ch_turn_loop_is_alone(server->config.loop)) {
+    lws_context_destroy(server->context);
+  }
   return server->context == NULL;
 }
 
