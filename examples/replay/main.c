@@ -268,10 +268,8 @@ static void print_figures(double began, const struct chatd *d) {
 }
 
 static void print_how_to_go_on(const struct chatd *d) {
-  printf("\n  Go on by hand, in two terminals:\n"
-         "    build/release/bin/chat --profile alice login %s dev:alice && build/release/bin/chat --profile alice\n"
-         "    build/release/bin/chat --profile bob login %s dev:bob && build/release/bin/chat --profile bob send alice \"hello\"\n",
-         r.w.url, r.w.url);
+  printf("\n  Go on by hand, while a chatd runs (build/release/bin/chatd --dev-mode):\n"
+         "    build/release/examples/hello ws://127.0.0.1:8300/ dev:alice bob \"hello\"\n");
   (void)d;
 }
 
