@@ -85,7 +85,7 @@ static ch_record record_of(const ch_entry *entry) {
   memcpy(record.client_id, send->client_id, 16);
   record.sender = entry->lane ? ch_conn_user(entry->lane->conn) : entry->sender;
   if (entry->lane) memcpy(record.device_id, entry->lane->conn->device_id, 16);
-  record.system = entry->system;
+  record.system = !entry->lane;
   if (!entry->void_error) return record;
   record.is_void = 1;
   record.void_error = entry->void_error;
@@ -156,6 +156,7 @@ void ch_append_pull(ch_gateway *gateway) {
   for (ch_list *node = ch_list_pop_front(&gateway->sends.ready); node; node = ch_list_pop_front(&gateway->sends.ready)) {
     ch_partition_queue *partition = CH_LIST_ITEM(node, ch_partition_queue, ready);
     uint32_t before = partition->under_way;
+    if (ch_list_is_empty(&partition->queue)) continue; /* their connections left meanwhile */
     pull_one(gateway, (uint32_t)(partition - gateway->sends.partitions));
     if (partition->under_way == before) { /* no memory now: at the next turn */
       ch_list_push_back(&gateway->sends.ready, &partition->ready);

@@ -54,9 +54,21 @@ static chat_store_device *device_op(ch_gateway *gateway, const login *from, uint
   return NULL;
 }
 
+/* What a client can do something about is said; the rest (a store that is away) is "later". */
+static int said(int code) {
+  switch (code) {
+  case CHAT_E_AUTH:
+  case CHAT_E_CONFLICT:
+  case CHAT_E_LIMIT:
+  case CHAT_E_REPLACED:
+  case CHAT_E_REVOKED: return code;
+  default: return CHAT_E_AGAIN;
+  }
+}
+
 static void fail(ch_gateway *gateway, const login *l, int code, ch_now now) {
   ch_conn *conn = conn_of(gateway, &l->call);
-  if (conn) ch_conn_refuse(gateway, conn, l->call.tag, code, now);
+  if (conn) ch_conn_refuse(gateway, conn, l->call.tag, said(code), now);
 }
 
 /* --- the device's row --- */
@@ -144,7 +156,7 @@ static void device_put(ch_gateway *gateway, ch_call *call, int status, ch_now no
     status = ch_conn_join(gateway, conn, l->user, now);
   }
   if (status)
-    fail(gateway, l, status == CHAT_E_NOMEM || status == CHAT_E_CONFLICT ? CHAT_E_AGAIN : status, now);
+    fail(gateway, l, status == CHAT_E_CONFLICT ? CHAT_E_AGAIN : status, now);
   else
     ch_routes_login(gateway, conn);
 }
@@ -241,8 +253,8 @@ void ch_renew_token_handle(ch_gateway *gateway, ch_conn *conn, const ch_client_m
 
 /* --- Welcome: the route was written, or the directory is away, which costs latency and no message (P7) --- */
 
-void ch_login_routed(ch_gateway *gateway, ch_conn *conn, ch_now now) {
-  ch_server_message message = {.tag = conn->heartbeat_tag, .op = CH_WELCOME};
+void ch_login_routed(ch_gateway *gateway, ch_conn *conn, uint64_t tag, ch_now now) {
+  ch_server_message message = {.tag = tag, .op = CH_WELCOME};
   const ch_gateway_config *config = &gateway->config;
   ch_session_enter(&conn->session, CH_SESSION_LIVE, now.elapsed_ms);
   message.u.welcome = (ch_welcome){.version = PROTOCOL_VERSION,

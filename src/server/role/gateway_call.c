@@ -54,6 +54,13 @@ void ch_call_submit(ch_gateway *gateway, void *op, uint32_t attempts) {
   hand_out(gateway, call);
 }
 
+bool ch_call_submit_later(ch_gateway *gateway, void *op, uint32_t pause_ms, ch_now now) {
+  ch_call *call = call_of(op);
+  if (ch_timer_heap_set(&gateway->timers, &call->timer, now.elapsed_ms + pause_ms)) return false;
+  call->attempts = 1;
+  return true;
+}
+
 void ch_call_submit_hook(ch_gateway *gateway, void *op, ch_now now) {
   ch_call *call = call_of(op);
   /* Without memory for the timer the hook has no deadline of its own; the session's still ends a login. */

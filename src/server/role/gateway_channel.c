@@ -7,7 +7,7 @@
 
 #include "server/role/gateway_parts.h"
 
-enum { SUBSCRIPTIONS_MAX = 65536, OF_USER_MAX = 4096, TELL_BUF_MAX = SUBSCRIPTIONS_MAX * 16, HINTS_MAX = 256 };
+enum { SUBSCRIPTIONS_MAX = 65536, OF_USER_MAX = 4096, TELL_BUF_MAX = SUBSCRIPTIONS_MAX * 16, HINTS_MAX = 256, REREAD_TRIES = 5, REREAD_PAUSE_MS = 300 };
 
 typedef struct channel {
   ch_list subscriptions; /* subscription.of_channel */
@@ -23,6 +23,8 @@ typedef struct ch_subscription {
 
 typedef struct state_call {
   ch_call call;
+  uint64_t seq;    /* of the membership event that made us ask; 0: none */
+  uint32_t tries;  /* left */
   size_t user_len;
   uint8_t user[CHAT_USER_ID_MAX];
 } state_call;
@@ -196,21 +198,29 @@ static void settle_membership(ch_gateway *gateway, const state_call *call, const
     subscription_free(gateway, s);
 }
 
+static void read_state(ch_gateway *gateway, const uint8_t id[16], chat_bytes user, uint64_t seq, uint32_t tries, ch_now now);
+
 static void state_read(ch_gateway *gateway, ch_call *call, int status, ch_now now) {
   const state_call *asked = (const state_call *)call;
   const chat_store_state *op = (const chat_store_state *)call->op;
   if (status) return; /* asked again at the next period; V6 heals the rest */
+  if (op->state.head < asked->seq) { /* MEMS: older than the event, so not believed */
+    if (asked->tries) read_state(gateway, op->conversation_id, (chat_bytes){asked->user, asked->user_len}, asked->seq, asked->tries - 1, now);
+    return;
+  }
   if (asked->user_len) settle_membership(gateway, asked, op, now);
   channel *c = find(gateway, op->conversation_id);
   if (c) raise(gateway, c, op->state.head, now);
 }
 
-static void read_state(ch_gateway *gateway, const uint8_t id[16], chat_bytes user) {
+static void read_state(ch_gateway *gateway, const uint8_t id[16], chat_bytes user, uint64_t seq, uint32_t tries, ch_now now) {
   chat_store_state *op = ch_call_new(gateway, CHAT_OP_STORE_STATE, sizeof *op, sizeof(state_call), state_read);
   if (!op) return;
   state_call *call = ch_call_of(op);
   memcpy(op->conversation_id, id, 16);
   op->only_users = 1;
+  call->seq = seq;
+  call->tries = tries;
   call->user_len = user.len;
   if (user.len) {
     memcpy(call->user, user.data, user.len);
@@ -218,7 +228,7 @@ static void read_state(ch_gateway *gateway, const uint8_t id[16], chat_bytes use
     if (op->users) *op->users = (chat_bytes){call->user, user.len};
     op->user_count = op->users != NULL;
   }
-  ch_call_submit(gateway, op, 1);
+  if (tries == REREAD_TRIES || !ch_call_submit_later(gateway, op, REREAD_PAUSE_MS, now)) ch_call_submit(gateway, op, 1);
 }
 
 void ch_channels_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
@@ -226,7 +236,7 @@ void ch_channels_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
   for (ch_hashmap_entry *entry = ch_hashmap_first(&gateway->channels.channels); entry; entry = ch_hashmap_next(&gateway->channels.channels, entry)) {
     const channel *c = entry->value;
     tell_directory(gateway, c);
-    read_state(gateway, c->id, (chat_bytes){0});
+    read_state(gateway, c->id, (chat_bytes){0}, 0, REREAD_TRIES, now);
   }
   if (gateway->channels.channels.count) arm(gateway, now);
 }
@@ -236,6 +246,5 @@ static bool concerns_membership(uint32_t type) {
 }
 
 void ch_channel_user_event(ch_gateway *gateway, ch_user *user, const chat_row *row, ch_now now) {
-  (void)now;
-  if (concerns_membership(row->type)) read_state(gateway, row->conversation_id, (chat_bytes){user->id, user->len});
+  if (concerns_membership(row->type)) read_state(gateway, row->conversation_id, (chat_bytes){user->id, user->len}, row->seq, REREAD_TRIES, now);
 }

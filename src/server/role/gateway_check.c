@@ -123,7 +123,6 @@ static int step_local(ch_gateway *gateway, ch_entry *entry, uint64_t *retry_afte
   ch_content content;
   (void)retry_after_ms;
   (void)now;
-  if (entry->error) return entry->error;
   int error = check_ids(entry);
   return error ? error : check_content(gateway, &entry->send, &content);
 }
@@ -223,15 +222,7 @@ static step_fn *const steps[STEP_COUNT] = {
     [STEP_MAY] = step_may,       [STEP_BEFORE_LOG] = step_before_log,
 };
 
-/* A discarded row is not looked at: it goes in as a void that the sender asked for (C8). */
-static bool is_discarded(ch_entry *entry) {
-  if (!entry->send.discard || entry->error) return false;
-  entry->void_error = CHAT_E_CANCELED;
-  return true;
-}
-
 int ch_check_run(ch_gateway *gateway, ch_entry *entry, uint64_t *retry_after_ms, ch_now now) {
-  if (is_discarded(entry)) return CH_CHECK_PASS;
   while (entry->step < STEP_COUNT) {
     int outcome = steps[entry->step++](gateway, entry, retry_after_ms, now);
     if (outcome != CH_CHECK_PASS) return outcome;

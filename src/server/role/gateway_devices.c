@@ -65,6 +65,8 @@ static void mark_revoked(chat_store_device *op) {
   op->expect_session = op->device.session;
   op->expect_session_next = op->device.session_next;
   op->device.revoked = 1;
+  /* Moves on, so that a session that read the row before cannot write it back as it was. */
+  op->device.session_next = (op->device.session_next > op->device.session ? op->device.session_next : op->device.session) + 1;
 }
 
 static void revoke_done(ch_gateway *gateway, ch_call *call, int status, ch_now now) {
@@ -82,7 +84,7 @@ static void revoke_done(ch_gateway *gateway, ch_call *call, int status, ch_now n
   }
   if (status == 0) { /* elsewhere the session learns it at its next renewal, and cannot log in again */
     ch_gateway_end_sessions(gateway, op->user, op->device.device_id, CHAT_E_REVOKED, now);
-    ch_routes_outrank(gateway, op->user, op->device.device_id, op->device.session + op->device.session_next + 1);
+    ch_routes_outrank(gateway, op->user, op->device.device_id, op->device.session_next);
   }
   revoke->then(gateway, call, status, now);
 }

@@ -81,6 +81,8 @@ void *ch_call_new(ch_gateway *gateway, uint32_t kind, size_t len, size_t call_le
 void *ch_call_new_for(ch_gateway *gateway, ch_conn *conn, uint64_t tag, uint32_t kind, size_t len, size_t call_len, ch_call_done *done, ch_now now);
 /* Hands it out. Ops that end AGAIN or UNKNOWN are handed out up to `attempts` times in all. */
 void ch_call_submit(ch_gateway *gateway, void *op, uint32_t attempts);
+/* Likewise, once and after a pause; false: there is no memory for the timer, it was not submitted. */
+bool ch_call_submit_later(ch_gateway *gateway, void *op, uint32_t pause_ms, ch_now now);
 /* Likewise, once, for a hook of the embedder: no answer by hook_ms counts as CHAT_E_TIMEOUT. */
 void ch_call_submit_hook(ch_gateway *gateway, void *op, ch_now now);
 void ch_call_complete(ch_gateway *gateway, chat_op *op, ch_now now);
@@ -118,7 +120,7 @@ struct ch_conn {
   uint64_t renewed_ms;     /* elapsed: route last renewed */
   uint64_t epoch;          /* of the directory, as this session has seen it (V6) */
   uint64_t resync_ms;      /* elapsed: pos 0 is said once more from here on; 0: no */
-  uint64_t heartbeat_tag;
+  uint64_t heartbeat_tag;  /* of Hello or Heartbeat, until its renewal is handed out; 0: nobody asked */
   size_t send_len;         /* bytes of Sends that are kept for this connection */
   uint32_t calls, lane_count, watch_count;
   uint32_t held;           /* Sends in order buffers */
@@ -177,7 +179,7 @@ void ch_routes_pull(ch_gateway *gateway);
 void ch_routes_timer(ch_gateway *gateway, ch_timer *timer, ch_now now);
 /* A route under a number above that of every session of the device: the gateway that has one learns so at its next renewal. */
 void ch_routes_outrank(ch_gateway *gateway, chat_bytes user, const uint8_t device_id[16], uint64_t session);
-void ch_login_routed(ch_gateway *gateway, ch_conn *conn, ch_now now); /* gateway_auth.c: Welcome */
+void ch_login_routed(ch_gateway *gateway, ch_conn *conn, uint64_t tag, ch_now now); /* gateway_auth.c: Welcome */
 
 /* ------------------------------------------------------------------------------------------------ Sends (gateway_send.c, gateway_check.c, gateway_append.c) */
 
@@ -201,7 +203,6 @@ typedef struct ch_entry {
   uint32_t step;  /* of its checks */
   uint64_t arrived_ms;
   chat_bytes sender; /* lane NULL: borrowed from the request */
-  uint32_t system;
   size_t len;
   ch_send send;
   uint8_t bytes[];
@@ -347,7 +348,8 @@ typedef struct ch_embedder_request {
   ch_list node; /* under way, or answered */
   ch_request_reply reply;
   chat_op *op;  /* HISTORY: keeps the rows until the next reply is asked for */
-  uint64_t serial; /* of its entry, SEND */
+  uint64_t serial;
+  ch_entry *entry; /* SEND, while membership is read */
   uint8_t user[CHAT_USER_ID_MAX];
   size_t user_len;
 } ch_embedder_request;
@@ -360,7 +362,6 @@ typedef struct ch_requests {
 
 void ch_requests_init(ch_gateway *gateway);
 void ch_requests_fini(ch_gateway *gateway);
-chat_bytes ch_request_user(const ch_embedder_request *request);
 void ch_request_appended(ch_gateway *gateway, uint64_t serial, int status);
 /* Shuts a device out: everywhere. done is called with the status; CHAT_E_NOT_FOUND: no such device. (gateway_devices.c) */
 typedef void ch_revoked(ch_gateway *gateway, ch_call *call, int status, ch_now now);
@@ -404,6 +405,7 @@ ch_handler ch_hello_handle, ch_confirm_session_handle, ch_renew_token_handle, ch
     ch_get_receipts_handle, ch_get_members_handle, ch_search_handle, ch_watch_handle, ch_set_typing_handle, ch_list_devices_handle, ch_revoke_device_handle;
 
 /* V5, for a client and for the embedder: what of a range answer may be given. */
+bool ch_range_is_allowed(const chat_store_range *range);
 void ch_range_clip(const chat_store_range *range, const ch_range *asked, ch_range_reply *reply);
 
 void ch_gateway_seed(ch_gateway *gateway, uint8_t seed[CH_HASHMAP_SEED_LEN]);

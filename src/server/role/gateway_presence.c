@@ -4,6 +4,8 @@
 
 #include "server/role/gateway_parts.h"
 
+enum { WATCHED_MAX = 65536 }; /* chat/backend.h, CHAT_OP_DIRECTORY_WATCH */
+
 /* A user whose presence somebody here follows. */
 typedef struct watched_user {
   ch_list watchers; /* watch_member.of_user */
@@ -71,7 +73,7 @@ static void tell_directory(ch_gateway *gateway, chat_bytes user, bool add) {
 
 static watched_user *watched_for(ch_gateway *gateway, chat_bytes id) {
   watched_user *user = ch_hashmap_find(&gateway->presence.watched, id);
-  if (user) return user;
+  if (user || gateway->presence.watched.count >= WATCHED_MAX) return user;
   user = ch_calloc(gateway->env.alloc, 1, sizeof *user + id.len);
   if (!user) return NULL;
   ch_list_init(&user->watchers);
@@ -123,7 +125,7 @@ static watch *watch_new(ch_gateway *gateway, ch_conn *conn, const chat_store_mem
   conn->watch_count++;
   for (size_t i = 0; i < op->member_count; i++) {
     watched_user *user = watched_for(gateway, op->members[i].user);
-    if (!user) break; /* no memory: fewer are followed */
+    if (!user) break; /* no memory or room: fewer are followed */
     watch_member *member = &w->members[w->count++];
     *member = (watch_member){.user = user, .in = w};
     ch_list_push_back(&user->watchers, &member->of_user);
@@ -181,8 +183,12 @@ static void read_all_anew(ch_gateway *gateway, ch_now now) {
 
 static void changes_done(ch_gateway *gateway, ch_call *call, int status, ch_now now) {
   const chat_directory_changes *op = (const chat_directory_changes *)call->op;
+  call->kept = false;
+  if (status) {
+    gateway->presence.polling = !ch_poll_again_later(gateway, call, status, now) || call->kept;
+    return;
+  }
   gateway->presence.polling = false;
-  if (status) return;
   for (size_t i = 0; i < op->count; i++) tell_watchers(gateway, &op->users[i], now);
   if (op->lost) read_all_anew(gateway, now);
 }
@@ -265,7 +271,7 @@ static void typing_members_read(ch_gateway *gateway, ch_call *call, int status, 
   ch_task task = {.kind = CH_TASK_TYPING};
   task.u.typing = (ch_typing){.user = ch_conn_user(conn), .typing = ((const watch_call *)call)->typing};
   memcpy(task.u.typing.conversation_id, op->conversation_id, 16);
-  if (count) ch_tasks_add(gateway, &task, others, count);
+  if (count && op->state.kind != CHAT_CHANNEL) ch_tasks_add(gateway, &task, others, count);
   ch_conn_ok(gateway, conn, call->tag, now);
 }
 

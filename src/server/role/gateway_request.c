@@ -2,6 +2,7 @@
 /* Requests of the embedder (chat/server.h): each ends in exactly one reply, pulled with ch_gateway_next_reply. */
 #include <string.h>
 
+#include "core/conversation_id.h"
 #include "core/uuid7.h"
 #include "server/role/gateway_parts.h"
 
@@ -18,6 +19,7 @@ void ch_requests_init(ch_gateway *gateway) {
 static void request_free(ch_gateway *gateway, ch_embedder_request *request) {
   if (!request) return;
   ch_call_discard(gateway, request->op);
+  ch_entry_free(gateway, request->entry);
   ch_list_remove(&request->node);
   gateway->requests.count--;
   ch_free(gateway->env.alloc, request);
@@ -55,6 +57,49 @@ void ch_request_appended(ch_gateway *gateway, uint64_t serial, int status) {
   if (request) finish(gateway, request, status);
 }
 
+static void queue_entry(ch_gateway *gateway, ch_embedder_request *request, ch_entry *entry) {
+  entry->sender = (chat_bytes){request->user, request->user_len};
+  ch_append_queue(gateway, entry);
+}
+
+/* Not as the system: the sender must be a member as the store knows it now; the record has no number all the same, so that the sequencer does not ask. */
+static void membership_read(ch_gateway *gateway, ch_call *call, int status, ch_now now) {
+  const chat_store_state *op = (const chat_store_state *)(const void *)call->op;
+  ch_embedder_request *request = find(gateway, ((request_call *)call)->serial);
+  (void)now;
+  if (!request) return;
+  ch_entry *entry = request->entry;
+  request->entry = NULL;
+  if (!status && op->state.kind && op->state.member_count_here && op->state.members[0].role != CHAT_ROLE_NONE) {
+    queue_entry(gateway, request, entry);
+    return;
+  }
+  ch_entry_free(gateway, entry);
+  finish(gateway, request, status ? status : CHAT_E_NOT_FOUND);
+}
+
+static int ask_membership(ch_gateway *gateway, ch_embedder_request *request, ch_entry *entry) {
+  chat_store_state *op = ch_call_new(gateway, CHAT_OP_STORE_STATE, sizeof *op, sizeof(request_call), membership_read);
+  if (op) op->users = chat_op_alloc(&op->op, sizeof *op->users);
+  if (op && op->users) op->users[0] = chat_op_copy(&op->op, ch_bytes_of(request->user, request->user_len));
+  if (!op || !op->users || !op->users[0].data) {
+    ch_call_discard(gateway, op);
+    return CHAT_E_NOMEM;
+  }
+  request_call *call = ch_call_of(op);
+  call->serial = request->serial;
+  request->entry = entry;
+  op->user_count = op->only_users = 1;
+  memcpy(op->conversation_id, entry->send.conversation_id, 16);
+  ch_call_submit(gateway, op, CH_GATEWAY_ATTEMPTS);
+  return 0;
+}
+
+/* Of a direct conversation the two users are members by its id, which the caller has computed; the first message makes it. */
+static bool needs_membership(const ch_request *asked) {
+  return !asked->system && asked->send.conversation_id[0] != CH_CONVERSATION_ID_DIRECT;
+}
+
 static int begin_send(ch_gateway *gateway, ch_embedder_request *request, const ch_request *asked, ch_now now) {
   ch_send send = asked->send;
   uint8_t random[CH_UUID7_RANDOM_LEN];
@@ -65,22 +110,36 @@ static int begin_send(ch_gateway *gateway, ch_embedder_request *request, const c
   ch_entry *entry = ch_entry_new(gateway, &send);
   if (!entry) return CHAT_E_NOMEM;
   request->serial = entry->serial;
-  entry->sender = (chat_bytes){request->user, request->user_len};
-  entry->system = 1; /* without a number */
   memcpy(request->reply.client_id, send.client_id, 16);
   memcpy(request->reply.conversation_id, send.conversation_id, 16);
-  ch_append_queue(gateway, entry);
-  return 0;
+  int error = needs_membership(asked) ? ask_membership(gateway, request, entry) : 0;
+  if (error)
+    ch_entry_free(gateway, entry);
+  else if (!needs_membership(asked))
+    queue_entry(gateway, request, entry);
+  return error;
 }
 
 /* ------------------------------------------------------------------------------------------------ history */
+
+/* The rows are cut to what that user may read; the whole of it where there is none. */
+static void clip_history(chat_store_range *range) {
+  ch_range asked = {.low = range->low, .high = range->high, .limit = range->limit, .newest_first = range->newest_first};
+  ch_range_reply clipped;
+  memcpy(asked.conversation_id, range->conversation_id, 16);
+  ch_range_clip(range, &asked, &clipped);
+  range->rows = clipped.event_count ? range->rows + (clipped.events - range->rows) : NULL;
+  range->row_count = clipped.event_count;
+  range->state.head = clipped.head;
+}
 
 static void history_done(ch_gateway *gateway, ch_call *call, int status, ch_now now) {
   (void)now;
   ch_embedder_request *request = find(gateway, ((request_call *)call)->serial);
   if (!request) return;
-  const chat_store_range *range = (const chat_store_range *)call->op;
-  if (!status && !range->state.kind) status = CHAT_E_NOT_FOUND;
+  chat_store_range *range = (chat_store_range *)(void *)call->op;
+  if (!status && !ch_range_is_allowed(range)) status = CHAT_E_NOT_FOUND;
+  if (!status) clip_history(range);
   call->kept = true; /* the rows live until the next reply is asked for */
   request->op = call->op;
   request->reply.range = status ? NULL : range;
@@ -95,6 +154,10 @@ static int begin_history(ch_gateway *gateway, ch_embedder_request *request, cons
   ((request_call *)ch_call_of(op))->serial = request->serial;
   memcpy(op->conversation_id, asked->range.conversation_id, 16);
   op->user = chat_op_copy(&op->op, asked->user);
+  if (asked->user.len && !op->user.data) { /* without it the op would ask for everything */
+    ch_call_discard(gateway, op);
+    return CHAT_E_NOMEM;
+  }
   op->low = asked->range.low;
   op->high = asked->range.high;
   op->limit = asked->range.limit;

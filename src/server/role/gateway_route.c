@@ -8,6 +8,7 @@ enum { RENEWALS_MAX = 1024, COLLECT_MS = 20, RESYNC_MS = 30000, LEAVING_MAX = 25
 
 typedef struct renewed {
   uint64_t connection;
+  uint64_t tag; /* of the heartbeat; 0: nobody asked */
 } renewed;
 
 typedef struct renew_call {
@@ -47,7 +48,12 @@ static void collect(ch_gateway *gateway, ch_conn *conn, ch_now now) {
   if (ch_timer_heap_set_earlier(&gateway->timers, &gateway->routes.timer, now.elapsed_ms + COLLECT_MS)) gateway->routes.urgent = true;
 }
 
+/* One renewal answers one heartbeat; where one waits already that nobody asked for, it is this one's. */
 void ch_heartbeat_handle(ch_gateway *gateway, ch_conn *conn, const ch_client_message *message, ch_now now) {
+  if (!ch_list_is_empty(&conn->renewing) && conn->heartbeat_tag) {
+    ch_conn_error(gateway, conn, message->tag, CHAT_E_AGAIN, COLLECT_MS, now);
+    return;
+  }
   conn->heartbeat_tag = message->tag;
   collect(gateway, conn, now);
 }
@@ -64,10 +70,9 @@ void ch_routes_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
 
 /* ------------------------------------------------------------------------------------------------ renewed */
 
-static void put_pos(ch_gateway *gateway, ch_conn *conn, uint64_t pos, ch_now now) {
-  ch_server_message message = {.tag = conn->heartbeat_tag, .op = CH_HEARTBEAT_REPLY};
+static void put_pos(ch_gateway *gateway, ch_conn *conn, uint64_t tag, uint64_t pos, ch_now now) {
+  ch_server_message message = {.tag = tag, .op = CH_HEARTBEAT_REPLY};
   message.u.pos = pos;
-  conn->heartbeat_tag = 0;
   ch_conn_put(gateway, conn, &message, now);
 }
 
@@ -85,31 +90,32 @@ static uint64_t pos_to_say(ch_conn *conn, uint64_t pos, uint64_t epoch, ch_now n
   return pos;
 }
 
-static void log_in(ch_gateway *gateway, ch_conn *conn, uint64_t epoch, ch_now now) {
+static void log_in(ch_gateway *gateway, ch_conn *conn, uint64_t tag, uint64_t epoch, ch_now now) {
   conn->login = false;
   conn->epoch = epoch;
   conn->renewed_ms = now.elapsed_ms;
-  if (conn->session.state == CH_SESSION_AUTH) ch_login_routed(gateway, conn, now);
+  if (conn->session.state == CH_SESSION_AUTH) ch_login_routed(gateway, conn, tag, now);
 }
 
-static void was_renewed(ch_gateway *gateway, ch_conn *conn, const chat_renewal *renewal, uint64_t epoch, ch_now now) {
+static void was_renewed(ch_gateway *gateway, ch_conn *conn, uint64_t tag, const chat_renewal *renewal, uint64_t epoch, ch_now now) {
   if (renewal->newest_session > conn->device_session) {
     ch_conn_goodbye(gateway, conn, CHAT_E_REPLACED, now);
     return;
   }
   conn->pos_missing = renewal->pos == 0;
   if (conn->login)
-    log_in(gateway, conn, epoch, now);
+    log_in(gateway, conn, tag, epoch, now);
   else
-    put_pos(gateway, conn, pos_to_say(conn, renewal->pos, epoch, now), now);
+    put_pos(gateway, conn, tag, pos_to_say(conn, renewal->pos, epoch, now), now);
 }
 
-/* P7: without the directory a session goes on, blind to live events: it is told to sync. */
-static void was_not_renewed(ch_gateway *gateway, ch_conn *conn, ch_now now) {
+/* P7: without the directory a session goes on, blind to live events: it is told to sync, and once more 30 s later (V6). */
+static void was_not_renewed(ch_gateway *gateway, ch_conn *conn, uint64_t tag, ch_now now) {
+  if (!conn->resync_ms) conn->resync_ms = now.elapsed_ms + RESYNC_MS;
   if (conn->login)
-    log_in(gateway, conn, 0, now);
+    log_in(gateway, conn, tag, 0, now);
   else
-    put_pos(gateway, conn, 0, now);
+    put_pos(gateway, conn, tag, 0, now);
 }
 
 static void renew_done(ch_gateway *gateway, ch_call *call, int status, ch_now now) {
@@ -119,9 +125,9 @@ static void renew_done(ch_gateway *gateway, ch_call *call, int status, ch_now no
     ch_conn *conn = ch_conn_find(gateway, renew->who[i].connection);
     if (!conn || conn->closing) continue;
     if (status == 0)
-      was_renewed(gateway, conn, &op->renewals[i], op->epoch, now);
+      was_renewed(gateway, conn, renew->who[i].tag, &op->renewals[i], op->epoch, now);
     else
-      was_not_renewed(gateway, conn, now);
+      was_not_renewed(gateway, conn, renew->who[i].tag, now);
   }
   gateway->routes.epoch = status == 0 ? op->epoch : gateway->routes.epoch;
 }
@@ -142,12 +148,13 @@ static chat_directory_renew *new_renew(ch_gateway *gateway, size_t count, ch_cal
   return NULL;
 }
 
-static void add_renewal(chat_directory_renew *op, const ch_conn *conn) {
+static void add_renewal(chat_directory_renew *op, ch_conn *conn) {
   chat_renewal *renewal = &op->renewals[op->count];
   *renewal = (chat_renewal){.user = chat_op_copy(&op->op, ch_conn_user(conn)), .session = conn->device_session};
-  if (!renewal->user.data) return; /* no memory: its client asks again */
+  if (!renewal->user.data) return; /* no memory: the session's deadline ends what waits for it */
   memcpy(renewal->device_id, conn->device_id, sizeof renewal->device_id);
-  ((renew_call *)ch_call_of(op))->who[op->count++].connection = conn->id;
+  ((renew_call *)ch_call_of(op))->who[op->count++] = (renewed){.connection = conn->id, .tag = conn->heartbeat_tag};
+  conn->heartbeat_tag = 0;
 }
 
 static void pull_renewals(ch_gateway *gateway) {

@@ -10,7 +10,10 @@
 
 #include "server/role/gateway_parts.h"
 
-enum { SEND_BYTES_MAX = 4 * 1024 * 1024 }; /* kept for one connection */
+enum {
+  SEND_BYTES_MAX = 4 * 1024 * 1024,  /* kept for one connection */
+  ALL_BYTES_MAX = 256 * 1024 * 1024  /* kept for all of them */
+};
 
 /* ------------------------------------------------------------------------------------------------ entries */
 
@@ -86,7 +89,10 @@ ch_lane *ch_lane_find(ch_conn *conn, const uint8_t conversation_id[16]) {
 
 static void lane_free(ch_gateway *gateway, ch_lane *lane) {
   ch_entry *entry;
-  while ((entry = ch_order_buffer_expire(&lane->early, CH_NEVER_MS))) ch_entry_free(gateway, entry);
+  while ((entry = ch_order_buffer_expire(&lane->early, CH_NEVER_MS))) {
+    lane->conn->held--;
+    ch_entry_free(gateway, entry);
+  }
   ch_entry_free(gateway, lane->checking);
   while (!ch_list_is_empty(&lane->arrivals)) ch_entry_free(gateway, CH_LIST_ITEM(lane->arrivals.next, ch_entry, node));
   while (!ch_list_is_empty(&lane->passing)) ch_entry_free(gateway, CH_LIST_ITEM(lane->passing.next, ch_entry, node));
@@ -139,27 +145,37 @@ static ch_lane *lane_for(ch_gateway *gateway, ch_conn *conn, const uint8_t conve
 
 /* ------------------------------------------------------------------------------------------------ G1: its turn, or early */
 
-static void hold_or_gap(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, ch_now now) {
+static int hold(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, ch_now now) {
+  if (lane->conn->held >= gateway->config.hold_max) return CHAT_E_BUSY;
   int error = ch_order_buffer_put(&lane->early, entry->send.client_seq, entry->send.prev, entry, entry->len, now.elapsed_ms);
-  if (!error) error = ch_timer_heap_set_earlier(&gateway->timers, &lane->timer, ch_order_buffer_next_deadline_ms(&lane->early));
-  else {
+  if (!error) lane->conn->held++;
+  return error;
+}
+
+static void hold_or_gap(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, ch_now now) {
+  if (hold(gateway, lane, entry, now))
     answer(gateway, entry, CH_GAP, 0, 0, now);
-    return;
-  }
-  if (error) ch_lane_timer(gateway, &lane->timer, (ch_now){CH_NEVER_MS - 1, now.wall_ms}); /* no memory for a timer: nothing may wait */
+  else if (ch_timer_heap_set_earlier(&gateway->timers, &lane->timer, ch_order_buffer_next_deadline_ms(&lane->early)))
+    ch_lane_timer(gateway, &lane->timer, (ch_now){CH_NEVER_MS - 1, now.wall_ms}); /* no memory for a timer: nothing may wait */
 }
 
 void ch_lane_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
   ch_lane *lane = CH_LIST_ITEM(timer, ch_lane, timer);
   ch_entry *entry;
-  while ((entry = ch_order_buffer_expire(&lane->early, now.elapsed_ms))) answer(gateway, entry, CH_GAP, 0, 0, now);
+  while ((entry = ch_order_buffer_expire(&lane->early, now.elapsed_ms))) {
+    lane->conn->held--;
+    answer(gateway, entry, CH_GAP, 0, 0, now);
+  }
   ch_timer_heap_set(&gateway->timers, &lane->timer, ch_order_buffer_next_deadline_ms(&lane->early));
 }
 
 /* The next one that is in its turn, taken out of where it waited; early ones are put aside on the way. */
 static ch_entry *next_in_turn(ch_gateway *gateway, ch_lane *lane, ch_now now) {
   ch_entry *entry = ch_order_buffer_pop_ready(&lane->early, lane->passed);
-  if (entry) return entry;
+  if (entry) {
+    lane->conn->held--;
+    return entry;
+  }
   for (ch_list *node = ch_list_pop_front(&lane->arrivals); node; node = ch_list_pop_front(&lane->arrivals)) {
     entry = CH_LIST_ITEM(node, ch_entry, node);
     if (entry->send.prev <= lane->passed) return entry;
@@ -178,9 +194,13 @@ static void pass(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, ch_now now
   ch_append_queue(gateway, entry);
 }
 
-/* G2: only a first try is refused finally; a retry that will not pass uses its number up as a void. */
+/* G2: only a first try is refused finally; a retry that will not pass uses its number up as a void. While it was checked an append may have failed (G3), so that
+ * its turn is asked for again. */
 static void settle(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, int outcome, uint64_t retry_after_ms, ch_now now) {
-  if (outcome == CHAT_E_AGAIN || outcome == CHAT_E_UNKNOWN) {
+  if (entry->send.prev > lane->passed) {
+    entry->step = 0;
+    hold_or_gap(gateway, lane, entry, now);
+  } else if (outcome == CHAT_E_AGAIN || outcome == CHAT_E_UNKNOWN) {
     answer(gateway, entry, CH_RETRY, 0, retry_after_ms ? retry_after_ms : CH_GATEWAY_RETRY_MS, now);
   } else if (outcome && !entry->send.retry && !entry->send.discard) {
     answer(gateway, entry, CH_REFUSED, outcome, 0, now);
@@ -272,9 +292,10 @@ static bool can_be_named(const ch_send *send) {
 
 static ch_entry *take_in(ch_gateway *gateway, ch_conn *conn, const ch_send *send, int error, ch_now now) {
   ch_lane *lane = lane_for(gateway, conn, send->conversation_id);
-  if (!lane || lane->count >= gateway->config.in_flight_max || conn->send_len > SEND_BYTES_MAX) return NULL;
+  if (!lane || lane->count >= gateway->config.in_flight_max || conn->send_len > SEND_BYTES_MAX || gateway->sends.len > ALL_BYTES_MAX) return NULL;
   ch_send kept = *send;
   if (error) kept.payload = kept.peer = (chat_bytes){0}; /* only its number matters */
+  if (error && kept.prev >= kept.client_seq) kept.prev = 0; /* no number is before itself: nothing would let it pass */
   ch_entry *entry = ch_entry_new(gateway, &kept);
   if (!entry) return NULL;
   entry->lane = lane;
@@ -293,7 +314,8 @@ void ch_send_handle(ch_gateway *gateway, ch_conn *conn, const ch_client_message 
     ch_conn_error(gateway, conn, message->tag, error, 0, now);
     return;
   }
-  ch_entry *entry = take_in(gateway, conn, send, error, now);
+  /* Our own lack of memory is no fault of the message, which must not end by it. */
+  ch_entry *entry = error == CHAT_E_NOMEM ? NULL : take_in(gateway, conn, send, error, now);
   if (entry)
     lane_run(gateway, entry->lane, now);
   else

@@ -300,9 +300,16 @@ static uint64_t floor_of(const readable_part *readable, uint64_t head) {
   return floor < head ? floor : head;
 }
 
+/* The head as the caller may know it: a former member's is the event of its removal. */
+static uint64_t last_for(const readable_part *readable, uint64_t head) {
+  if (readable->count == 0) return head;
+  uint64_t left = readable->intervals[readable->count - 1].left;
+  return left < head ? left : head;
+}
+
 void ch_range_clip(const chat_store_range *range, const ch_range *asked, ch_range_reply *reply) {
   readable_part readable = readable_of(range);
-  uint64_t head = range->state.head;
+  uint64_t head = last_for(&readable, range->state.head);
   uint64_t end = asked->high && asked->high < head ? asked->high : head;
   *reply = (ch_range_reply){.status = CH_RANGE_COMPLETE, .low = asked->low, .high = asked->low, .head = head, .floor = floor_of(&readable, head)};
   memcpy(reply->conversation_id, asked->conversation_id, sizeof reply->conversation_id);
@@ -318,7 +325,8 @@ typedef struct range_call {
   ch_range asked;
 } range_call;
 
-static bool was_ever_member(const chat_store_range *range) {
+bool ch_range_is_allowed(const chat_store_range *range) {
+  if (range->user.len == 0) return range->state.kind != 0; /* the embedder */
   return range->state.kind != 0 && range->state.member_count_here > 0 && range->state.members[0].interval_count > 0;
 }
 
@@ -326,7 +334,7 @@ static void range_done(ch_gateway *gateway, ch_call *call, int status, ch_now no
   const chat_store_range *range = (chat_store_range *)(void *)call->op;
   ch_conn *conn = ch_conn_find(gateway, call->connection);
   if (!conn) return;
-  if (!status && !was_ever_member(range)) status = CHAT_E_NOT_FOUND;
+  if (!status && !ch_range_is_allowed(range)) status = CHAT_E_NOT_FOUND;
   if (status) {
     ch_conn_failed(gateway, conn, call->tag, status, now);
     return;
