@@ -295,7 +295,8 @@ void ch_gateway_drain(ch_gateway *gateway, uint32_t spread_ms, ch_now now) {
 }
 
 bool ch_gateway_drained(const ch_gateway *gateway) {
-  return gateway->draining && gateway->conns.count == 0 && gateway->calls.under_way == 0;
+  bool all_out = gateway->routes.leaving.len == 0 && ch_list_is_empty(&gateway->tasks.records); /* what becomes ops at the next pull */
+  return gateway->draining && all_out && gateway->conns.count == 0 && gateway->calls.under_way == 0;
 }
 
 /* --- the loop's side --- */
