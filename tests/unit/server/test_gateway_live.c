@@ -102,6 +102,10 @@ START_TEST(nothing_before_welcome) {
   chat_row row = event(4, CHAT_TYPE_MESSAGE, ch_bytes_text("x"));
   deliver_event("ann", 30, 31, &row);
   hears_nothing(1);
+  chat_target target = {.user = ch_bytes_text("ann")};
+  ch_verdict verdict = {.code = CH_VERDICT_GAP, .client_seq = 3};
+  deliver(0, &target, 1, &(ch_delivered){.verdicts = &verdict, .verdict_count = 1});
+  hears_nothing(1);
   gateway_end();
 }
 END_TEST

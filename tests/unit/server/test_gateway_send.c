@@ -633,24 +633,37 @@ START_TEST(limits_give_retry) {
 }
 END_TEST
 
-/* What a connection leaves unsent holds up nobody's partition. */
-START_TEST(a_connection_that_goes_takes_its_queue_along) {
-  uint8_t other[16];
+/* A conversation in that partition. */
+static void group_in(uint8_t id[16], uint32_t partition) {
+  uint8_t number = 1;
+  do
+    group_id(id, number++);
+  while (ch_partition_of(ch_bytes_of(id, 16), 4) != partition);
+}
+
+static void discards_in(uint64_t conn, uint32_t partition) {
+  uint8_t id[16];
+  group_in(id, partition);
+  ch_client_message message = message_of(id, 1, 0, 1);
+  message.u.send.discard = 1; /* is asked nothing, goes straight to its partition */
+  say(conn, &message);
+}
+
+/* What connections leave unsent holds up nobody's partition. */
+START_TEST(connections_that_go_take_their_queues_along) {
   begin();
   login(2, "bob", 2);
-  ann_is_member();
-  sends(1, 0, 0);
-  uint8_t number = 6;
-  do
-    group_id(other, number++);
-  while (ch_partition_of(ch_bytes_of(other, 16), 4) == ch_partition_of(ch_bytes_of(group, 16), 4));
-  ch_client_message message = message_of(other, 1, 0, 1);
-  message.u.send.discard = 1;
-  say(2, &message);
+  login(3, "cid", 3);
+  pull();
+  for (uint32_t i = 0; i < 3; i++)
+    discards_in(i + 1, i);
   leaves(1);
+  leaves(2);
   chat_log_append *op = take_op(CHAT_OP_LOG_APPEND);
-  ck_assert_mem_eq(record_at(op, 0).conversation_id, other, 16);
+  ck_assert_uint_eq(op->partition, 2);
+  ck_assert(ch_bytes_equal(record_at(op, 0).sender, ch_bytes_text("cid")));
   give(op, CHAT_E_IO);
+  ck_assert_uint_eq(count_ops(CHAT_OP_LOG_APPEND), 0);
   gateway_end();
 }
 END_TEST
@@ -744,7 +757,7 @@ int main(void) {
       {may_it, 0},
       {sends_without_an_answer_are_bounded, 0},
       {limits_give_retry, 0},
-      {a_connection_that_goes_takes_its_queue_along, 0},
+      {connections_that_go_take_their_queues_along, 0},
       {an_append_outlives_its_connection, 0},
       {drain_answers_first, 0},
       {drain_does_not_wait_for_ever, 0},

@@ -397,6 +397,13 @@ START_TEST(search) {
   say(1, &message);
   give(take_op(CH_OP_MAY), CHAT_E_DENIED);
   hears_error(1, 14, CHAT_E_DENIED);
+  say(1, &message);
+  may = take_op(CH_OP_MAY);
+  pass_time(5000);
+  hears_error(1, 14, CHAT_E_TIMEOUT);
+  give(may, 0); /* too late: the request has its reply */
+  ck_assert_uint_eq(count_ops(CHAT_OP_STORE_SEARCH), 0);
+  hears_nothing(1);
   gateway_end();
 }
 END_TEST
