@@ -237,8 +237,32 @@ static void watch_members_read(ch_gateway *gateway, ch_call *call, int status, c
     ch_conn_error(gateway, conn, call->tag, error ? error : CHAT_E_AGAIN, CH_GATEWAY_RETRY_MS, now);
 }
 
+static void may_watch_done(ch_gateway *gateway, ch_call *call, int status, ch_now now) {
+  ch_flagged asked = {{0}, 0};
+  ch_conn *conn = still_live(gateway, call);
+  if (!conn) return;
+  memcpy(asked.conversation_id, ((const watch_call *)call)->conversation_id, 16);
+  if (status)
+    ch_conn_error(gateway, conn, call->tag, status, CH_GATEWAY_RETRY_MS, now);
+  else
+    ask_members(gateway, conn, call->tag, &asked, watch_members_read, now);
+}
+
+static void ask_hook(ch_gateway *gateway, ch_conn *conn, uint64_t tag, const ch_flagged *asked, ch_now now) {
+  ch_op_may *may = ch_call_new_for(gateway, conn, tag, CH_OP_MAY, sizeof *may, sizeof(watch_call), may_watch_done, now);
+  if (!may || !ch_call_keep(gateway, may, ch_conn_user(conn), &may->user, now)) return;
+  may->action = CH_MAY_WATCH;
+  memcpy(may->conversation_id, asked->conversation_id, 16);
+  memcpy(((watch_call *)ch_call_of(may))->conversation_id, asked->conversation_id, 16);
+  ch_call_submit_hook(gateway, may, now);
+}
+
 void ch_watch_handle(ch_gateway *gateway, ch_conn *conn, const ch_client_message *message, ch_now now) {
   const ch_flagged *asked = &message->u.watch;
+  if (!asked->flag && gateway->config.has_may) {
+    ask_hook(gateway, conn, message->tag, asked, now);
+    return;
+  }
   if (!asked->flag) {
     ask_members(gateway, conn, message->tag, asked, watch_members_read, now);
     return;

@@ -258,6 +258,28 @@ START_TEST(presence_is_for_members) {
 }
 END_TEST
 
+START_TEST(the_hook_is_asked_before_presence_is) {
+  gateway_config_default();
+  config.has_may = 1;
+  gateway_begin();
+  group_id(group, 5);
+  login(1, "ann", 1);
+  watches(51, 0);
+  ch_op_may *may = take_op(CH_OP_MAY);
+  ck_assert_uint_eq(may->action, CH_MAY_WATCH);
+  ck_assert_mem_eq(may->conversation_id, group, 16);
+  ck_assert_uint_eq(count_ops(CHAT_OP_STORE_MEMBERS), 0);
+  give(may, CHAT_E_DENIED);
+  hears_error(1, 51, CHAT_E_DENIED);
+  watches(52, 0);
+  give(take_op(CH_OP_MAY), 0);
+  two_members(true);
+  give(take_op(CHAT_OP_DIRECTORY_PRESENCE), 0);
+  ck_assert_uint_eq(hears(1, CH_PRESENCE)->tag, 52);
+  gateway_end();
+}
+END_TEST
+
 START_TEST(watches_of_a_session_are_bounded) {
   begin();
   for (uint8_t i = 0; i < 16; i++) {
@@ -470,6 +492,7 @@ int main(void) {
       {receipts_of_others_are_given_on_request, 0},
       {presence_now_and_at_each_change_until_it_is_stopped, 0},
       {presence_is_for_members, 0},
+      {the_hook_is_asked_before_presence_is, 0},
       {watches_of_a_session_are_bounded, 0},
       {a_directory_that_fails_is_not_asked_without_a_pause, 0},
       {changes_that_were_lost_are_asked_for_again, 0},
