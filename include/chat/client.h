@@ -217,7 +217,8 @@ typedef struct chat_draft {
                                content again gives the same message, with other content CHAT_E_CONFLICT in the reply */
 } chat_draft;
 
-/* Into the outbox. Reply (all of this section): durable, with conversation_id and client_id; or CHAT_E_NOT_FOUND (no such conversation here), CHAT_E_FULL,
+/* Into the outbox. Reply (all of this section): durable, with conversation_id and client_id, and with seq where the same client_id was committed before (no OUTBOX event
+ * follows then); or CHAT_E_NOT_FOUND (no such conversation here), CHAT_E_FULL,
  * CHAT_E_IO, CHAT_E_CONFLICT, CHAT_E_LIMIT (outbox of 10,000 rows full). What the server says comes as CHAT_EVENT_OUTBOX. */
 CHAT_API int chat_client_send(chat_client *client, uint64_t tag, const uint8_t conversation_id[16], const chat_draft *draft);
 /* To a user, in the direct conversation, which needs no creation. CHAT_E_OFFLINE: never logged in with this database. */

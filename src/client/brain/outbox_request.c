@@ -29,15 +29,16 @@ static int enter(ch_brain *brain, ch_conversation *conversation, const uint8_t c
 
 /* ------------------------------------------------------------------------------------------------ send */
 
-/* The same id again: the same message where the content is the same (client.h). *is_known is set where it is there. */
-static int find_same(ch_brain *brain, const ch_conversation *conversation, const uint8_t client_id[16], chat_bytes payload, bool *is_known) {
+/* The same id again: the same message where the content is the same (client.h). *is_known is set where it is there, *seq where it is committed. */
+static int find_same(ch_brain *brain, const ch_conversation *conversation, const uint8_t client_id[16], chat_bytes payload, bool *is_known, uint64_t *seq) {
   const ch_outbox_item *item = ch_outbox_find(brain, client_id);
   *is_known = item != NULL;
   if (item) return item->conversation == conversation && item->type == CHAT_TYPE_MESSAGE && ch_bytes_equal(item->payload, payload) ? 0 : CHAT_E_CONFLICT;
   ch_found found;
-  uint64_t seq;
-  int error = ch_find_own(brain, conversation->kept.row.conversation_id, client_id, CHAT_TYPE_MESSAGE, payload, &found, &seq);
+  uint64_t found_seq = 0;
+  int error = ch_find_own(brain, conversation->kept.row.conversation_id, client_id, CHAT_TYPE_MESSAGE, payload, &found, &found_seq);
   *is_known = found != CH_FOUND_NOT;
+  if (!error && found == CH_FOUND_SAME) *seq = found_seq;
   return error ? error : found == CH_FOUND_OTHER ? CHAT_E_CONFLICT : 0;
 }
 
@@ -74,7 +75,7 @@ static int send_payload(ch_brain *brain, const ch_client_request *request, chat_
   int error = find_target(brain, request, &conversation);
   if (error) return error;
   if (conversation) memcpy(reply->event.conversation_id, conversation->kept.row.conversation_id, 16);
-  if (request->has_client_id && conversation) error = find_same(brain, conversation, client_id, payload, &is_known);
+  if (request->has_client_id && conversation) error = find_same(brain, conversation, client_id, payload, &is_known, &reply->event.seq);
   if (!error && !is_known) return enter(brain, conversation, client_id, CHAT_TYPE_MESSAGE, payload);
   if (!brain->database.in_transaction) return error;
   return error ? ch_abandon(brain, error) : ch_end(brain, false);

@@ -326,6 +326,31 @@ START_TEST(same_client_id_again) {
 }
 END_TEST
 
+/* Whoever was killed between the commit and hearing of it says the same again: no OUTBOX event follows, so the reply must say that it is done. */
+START_TEST(same_client_id_after_its_commit) {
+  script *s = script_online();
+  ch_client_request request = script_text("text");
+  request.has_client_id = 1;
+  request.client_id[0] = 9;
+  ch_client_event *reply = script_ask(s, request);
+  ck_assert_uint_eq(reply->event.seq, 0);
+  ch_client_event_free(reply);
+  chat_row row = script_row_of(script_expect(s, CH_SEND), 1);
+  script_live(s, 10, 11, &row, 1);
+  reply = script_ask(s, request);
+  ck_assert_int_eq(reply->event.status, 0);
+  ck_assert_uint_eq(reply->event.seq, 1);
+  ch_client_event_free(reply);
+  script_expect_none(s, CH_SEND);
+  request.body = TEXT("other");
+  reply = script_ask(s, request);
+  ck_assert_int_eq(reply->event.status, CHAT_E_CONFLICT);
+  ck_assert_uint_eq(reply->event.seq, 0);
+  ch_client_event_free(reply);
+  script_free(s);
+}
+END_TEST
+
 START_TEST(outbox_is_bounded) {
   script *s = script_new();
   s->config.outbox_max = 2;
@@ -450,6 +475,7 @@ int main(void) {
       {c8_what_may_have_been_sent_is_voided, 0},
       {refusal_is_durable_before_it_is_shown, 0},
       {same_client_id_again, 0},
+      {same_client_id_after_its_commit, 0},
       {outbox_is_bounded, 0},
       {restored_database_takes_a_new_device, 0},
       {dup_above_the_own_numbers_is_a_restored_database, 0},
