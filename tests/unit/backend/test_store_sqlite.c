@@ -760,6 +760,39 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------------------ power, space, damage, owners */
 
+START_TEST(synced_follows_the_checkpoint) {
+  uint64_t synced;
+  bench_dir_make(dir);
+  snprintf(path, sizeof path, "%s/store.db", dir);
+  ch_store_sqlite_config late = config();
+  late.checkpoint_ms = 3600 * 1000;
+  open_with(late);
+  put(CONVERSATION_A, 1, 5);
+  ck_assert_uint_eq(position(&synced), 5);
+  ck_assert_uint_eq(synced, 0);
+  ck_assert_uint_eq(ch_store_sqlite_synced_position(&bench.backend, 0), 0);
+  bench_close(&bench);
+  open_with(late); /* what is found at open is synced before it counts */
+  ck_assert_uint_eq(position(&synced), 5);
+  ck_assert_uint_eq(synced, 5);
+  bench_close(&bench);
+  late.checkpoint_pages = 1;
+  open_with(late);
+  /* A checkpoint that a reader holds up counts for nothing; with no time set the next commit tries again. */
+  uint64_t seq = 6;
+  put(CONVERSATION_A, seq, 7);
+  ck_assert_uint_eq(position(&synced), 7);
+  for (; synced < 7; seq++) put(CONVERSATION_A, seq + 2, seq + 2), position(&synced);
+  bench_close(&bench);
+  late.checkpoint_pages = 0;
+  late.sync = CH_STORE_SYNC_FULL;
+  open_with(late);
+  put(CONVERSATION_A, seq + 2, seq + 2);
+  do position(&synced);
+  while (synced < seq + 2);
+  end();
+}
+END_TEST
 
 START_TEST(a_full_store_takes_nothing_and_keeps_what_it_has) {
   bench_dir_make(dir);
@@ -903,6 +936,7 @@ int main(void) {
       {the_newest_is_found_first_whatever_its_number, 0},
       {pruned_rows_leave_the_index, 0},
       {a_lost_or_damaged_index_is_made_anew, 0},
+      {synced_follows_the_checkpoint, 0},
       {a_full_store_takes_nothing_and_keeps_what_it_has, 0},
       {one_owner_at_a_time, 0},
       {a_newer_schema_is_refused, 0},
