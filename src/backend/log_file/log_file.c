@@ -18,6 +18,7 @@
 #include "backend/log_file/partition.h"
 #include "backend/log_mem.h"
 #include "core/assert.h"
+#include "platform/condition.h"
 
 enum { PARTITIONS_MAX = 64, PATH_LEN_MAX = 3800, SEGMENT_LEN_MIN = 4096, APPEND_COUNT_MAX = 4096 };
 static const size_t mib = 1024 * 1024;
@@ -106,13 +107,9 @@ static bool commit_full(const file_log *log) {
 
 /* With log_commit_ms a commit that is not full waits for company. */
 static void wait_for_company(file_log *log) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_nsec += (long)log->config.commit_ms * 1000000;
-  until.tv_sec += until.tv_nsec / 1000000000;
-  until.tv_nsec %= 1000000000;
+  struct timespec until = ch_condition_in_ms(log->config.commit_ms);
   while (!commit_full(log) && !log->stopping)
-    if (pthread_cond_timedwait(&log->write_wanted, &log->lock, &until)) return;
+    if (!ch_condition_wait(&log->write_wanted, &log->lock, &until)) return;
 }
 
 /* What waits for one partition, up to the bounds of a commit; an append that is larger goes alone. */
@@ -483,13 +480,9 @@ static file_log *log_make(const ch_log_file_config *config) {
   for (int i = 0; i < PARTITIONS_MAX; i++)
     ch_log_fifo_init(&log->appends[i]);
   ch_log_fifo_init(&log->file_reads);
-  pthread_condattr_t monotonic;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_mutex_init(&log->lock, NULL);
-  pthread_cond_init(&log->write_wanted, &monotonic);
+  (void)ch_condition_init(&log->write_wanted); /* cannot fail on Linux, like the one below */
   pthread_cond_init(&log->read_wanted, NULL);
-  pthread_condattr_destroy(&monotonic);
   return log;
 }
 

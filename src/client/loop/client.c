@@ -3,12 +3,12 @@
 #include <chat/client.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "backend/cache_mem.h"
 #include "backend/cache_sqlite/cache_sqlite.h"
 #include "backend/transport_lws.h"
 #include "client/loop/client_loop.h"
+#include "platform/condition.h"
 #include "platform/platform.h"
 
 /* ------------------------------------------------------------------------------------------------ new */
@@ -35,12 +35,7 @@ static int take_seams(chat_client *client, const chat_client_config *config) {
 }
 
 static int init_locks(chat_client *client) {
-  pthread_condattr_t attr;
-  if (pthread_condattr_init(&attr) != 0) return CHAT_E_NOMEM;
-  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  int error = pthread_cond_init(&client->changed, &attr);
-  pthread_condattr_destroy(&attr);
-  if (error) return CHAT_E_NOMEM;
+  if (ch_condition_init(&client->changed)) return CHAT_E_NOMEM;
   if (pthread_mutex_init(&client->lock, NULL) == 0) return 0;
   pthread_cond_destroy(&client->changed);
   return CHAT_E_NOMEM;
@@ -251,15 +246,6 @@ void chat_client_free(chat_client *client) {
 
 /* ------------------------------------------------------------------------------------------------ suspend, resume */
 
-static struct timespec after(uint32_t ms) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  uint64_t ns = (uint64_t)at.tv_nsec + (uint64_t)ms * 1000000;
-  at.tv_sec += (time_t)(ns / 1000000000);
-  at.tv_nsec = (long)(ns % 1000000000);
-  return at;
-}
-
 /* The driver is the library's thread, or the caller who is here. */
 static void drive(chat_client *client) {
   if (client->options.caller_driven)
@@ -269,7 +255,7 @@ static void drive(chat_client *client) {
 }
 
 int chat_client_suspend(chat_client *client, uint32_t deadline_ms) {
-  struct timespec until = after(deadline_ms);
+  struct timespec until = ch_condition_in_ms(deadline_ms);
   pthread_mutex_lock(&client->lock);
   bool running = client->phase == CH_CLIENT_RUNNING;
   if (running) client->phase = CH_CLIENT_SUSPENDING;
@@ -280,9 +266,8 @@ int chat_client_suspend(chat_client *client, uint32_t deadline_ms) {
     client->cache->vtable->interrupt(client->cache->self);
     drive(client);
   }
-  int waited = 0;
   pthread_mutex_lock(&client->lock);
-  while (client->phase == CH_CLIENT_SUSPENDING && !waited) waited = pthread_cond_timedwait(&client->changed, &client->lock, &until);
+  while (client->phase == CH_CLIENT_SUSPENDING && ch_condition_wait(&client->changed, &client->lock, &until)) continue;
   bool done = client->phase != CH_CLIENT_SUSPENDING;
   pthread_mutex_unlock(&client->lock);
   return done ? 0 : CHAT_E_TIMEOUT;

@@ -2,10 +2,10 @@
 /* The queue that the embedder pulls from, its descriptor and its wakeup. */
 #include <errno.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/loop/client_loop.h"
+#include "platform/condition.h"
 
 int ch_client_events_init(chat_client *client) {
   client->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -91,27 +91,12 @@ void ch_client_events_move(chat_client *client) {
 
 /* ------------------------------------------------------------------------------------------------ wait */
 
-static struct timespec deadline_after(int timeout_ms) {
-  struct timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  at.tv_sec += timeout_ms / 1000;
-  at.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-  if (at.tv_nsec >= 1000000000) {
-    at.tv_nsec -= 1000000000;
-    at.tv_sec++;
-  }
-  return at;
-}
-
 /* With the lock held: until there is an event, an interrupt, or the time. */
 static void wait_for_event(chat_client *client, int timeout_ms) {
-  struct timespec until = {0};
-  if (timeout_ms > 0) until = deadline_after(timeout_ms);
-  while (!client->first_event && !client->interrupted && timeout_ms != 0) {
-    int error = timeout_ms < 0 ? pthread_cond_wait(&client->changed, &client->lock)
-                               : pthread_cond_timedwait(&client->changed, &client->lock, &until);
-    if (error == ETIMEDOUT) break;
-  }
+  if (timeout_ms == 0) return;
+  struct timespec until = ch_condition_in_ms(timeout_ms);
+  while (!client->first_event && !client->interrupted)
+    if (!ch_condition_wait(&client->changed, &client->lock, timeout_ms < 0 ? NULL : &until)) return;
 }
 
 static ch_client_event *unlink_event(chat_client *client) {

@@ -7,7 +7,7 @@
 
 #include "core/assert.h"
 #include "core/bytes.h"
-#include "server/loop/condition.h"
+#include "platform/condition.h"
 #include "core/bytes.h"
 
 enum { CALL_CHUNK_LEN = 1024, CALL_MEMORY_MAX = 64 * 1024 * 1024 };

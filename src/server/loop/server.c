@@ -7,7 +7,7 @@
 #include "core/option_print.h"
 #include "core/option_source.h"
 #include "platform/platform.h"
-#include "server/loop/condition.h"
+#include "platform/condition.h"
 #include "server/loop/server_parts.h"
 
 enum { CONFIG_FILE_MAX = 1024 * 1024, PRINT_MAX = 256 * 1024, GONE_AFTER_MS = 0 };

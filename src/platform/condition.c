@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/loop/condition.h"
+#include "platform/condition.h"
 
 #include <chat/chat.h>
 #include <errno.h>

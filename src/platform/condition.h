@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* condition.h - condition variables that wait by a clock that nobody sets (CLOCK_MONOTONIC). */
-#ifndef CH_SERVER_CONDITION_H
-#define CH_SERVER_CONDITION_H
+#ifndef CH_PLATFORM_CONDITION_H
+#define CH_PLATFORM_CONDITION_H
 
 #include <pthread.h>
 #include <stdbool.h>
