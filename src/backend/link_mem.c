@@ -220,14 +220,7 @@ static int link_submit(void *self, void *port, chat_op *op) {
 /* ------------------------------------------------------------------------------------------------ ports and life */
 
 static int link_port_new(void *self, chat_wake wake, void **port) {
-  link_mem *link = self;
-  ch_port *made = ch_alloc(link->config.alloc, sizeof *made);
-  *port = NULL;
-  if (!made) return CHAT_E_NOMEM;
-  int error = ch_port_init(made, wake);
-  if (error) ch_free(link->config.alloc, made);
-  if (!error) *port = made;
-  return error;
+  return ch_port_new(((link_mem *)self)->config.alloc, wake, port);
 }
 
 static void link_port_cancel(void *self, void *port) {
@@ -250,14 +243,7 @@ static void link_port_cancel(void *self, void *port) {
 }
 
 static void link_port_free(void *self, void *port) {
-  link_mem *link = self;
-  ch_port_fini(port);
-  ch_free(link->config.alloc, port);
-}
-
-static chat_op *link_poll(void *self, void *port) {
-  (void)self;
-  return ch_port_poll(port);
+  ch_port_free(((link_mem *)self)->config.alloc, port);
 }
 
 static void link_free(void *self) {
@@ -274,7 +260,7 @@ static const chat_backend_vtable vtable = {
     .port_cancel = link_port_cancel,
     .port_free = link_port_free,
     .submit = link_submit,
-    .poll = link_poll,
+    .poll = ch_port_poll_alone,
     .free = link_free,
 };
 

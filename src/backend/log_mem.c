@@ -289,13 +289,7 @@ static int log_submit(void *self, void *port, chat_op *op) {
 /* ------------------------------------------------------------------------------------------------ ports and life */
 
 static int log_port_new(void *self, chat_wake wake, void **port) {
-  log_mem *log = self;
-  ch_port *made = ch_alloc(log->config.alloc, sizeof *made);
-  if (!made) return CHAT_E_NOMEM;
-  int error = ch_port_init(made, wake);
-  if (error) ch_free(log->config.alloc, made);
-  *port = error ? NULL : made;
-  return error;
+  return ch_port_new(((log_mem *)self)->config.alloc, wake, port);
 }
 
 static void cancel_readers(partition *p, const ch_port *port) {
@@ -320,14 +314,7 @@ static void log_port_cancel(void *self, void *port) {
 }
 
 static void log_port_free(void *self, void *port) {
-  log_mem *log = self;
-  ch_port_fini(port);
-  ch_free(log->config.alloc, port);
-}
-
-static chat_op *log_poll(void *self, void *port) {
-  (void)self;
-  return ch_port_poll(port);
+  ch_port_free(((log_mem *)self)->config.alloc, port);
 }
 
 static void partition_fini(log_mem *log, partition *p) {
@@ -353,7 +340,7 @@ static const chat_backend_vtable vtable = {
     .port_cancel = log_port_cancel,
     .port_free = log_port_free,
     .submit = log_submit,
-    .poll = log_poll,
+    .poll = ch_port_poll_alone,
     .free = log_free,
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/env.h"
 
 int ch_port_init(ch_port *port, chat_wake wake) {
   memset(port, 0, sizeof *port);
@@ -15,6 +16,28 @@ int ch_port_init(ch_port *port, chat_wake wake) {
 void ch_port_fini(ch_port *port) {
   ch_assert(port->under_way == 0);
   pthread_mutex_destroy(&port->lock);
+}
+
+int ch_port_new(const chat_allocator *alloc, chat_wake wake, void **port) {
+  ch_port *made = ch_alloc(alloc, sizeof *made);
+  *port = NULL;
+  if (!made) return CHAT_E_NOMEM;
+  int error = ch_port_init(made, wake);
+  if (error)
+    ch_free(alloc, made);
+  else
+    *port = made;
+  return error;
+}
+
+void ch_port_free(const chat_allocator *alloc, void *port) {
+  ch_port_fini(port);
+  ch_free(alloc, port);
+}
+
+chat_op *ch_port_poll_alone(void *self, void *port) {
+  (void)self;
+  return ch_port_poll(port);
 }
 
 int ch_port_accept(ch_port *port) {

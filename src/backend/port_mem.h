@@ -24,6 +24,13 @@ typedef struct ch_port {
   bool canceled;
 } ch_port;
 
+/* A port by itself, for a backend that needs no more of one: what its port_new and port_free do. CHAT_E_NOMEM. */
+int ch_port_new(const chat_allocator *alloc, chat_wake wake, void **port);
+void ch_port_free(const chat_allocator *alloc, void *port);
+/* The poll of such a backend. */
+chat_op *ch_port_poll_alone(void *self, void *port);
+
+/* A port inside a larger one. */
 int ch_port_init(ch_port *port, chat_wake wake);
 /* Every op must have been taken out. */
 void ch_port_fini(ch_port *port);

@@ -75,13 +75,7 @@ static int store_submit(void *self, void *port, chat_op *op) {
 /* ------------------------------------------------------------------------------------------------ ports and life */
 
 static int store_port_new(void *self, chat_wake wake, void **port) {
-  ch_store_mem *store = self;
-  ch_port *made = ch_alloc(store->config.alloc, sizeof *made);
-  if (!made) return CHAT_E_NOMEM;
-  int error = ch_port_init(made, wake);
-  if (error) ch_free(store->config.alloc, made);
-  *port = error ? NULL : made;
-  return error;
+  return ch_port_new(((ch_store_mem *)self)->config.alloc, wake, port);
 }
 
 /* No op of a store waits. */
@@ -91,14 +85,7 @@ static void store_port_cancel(void *self, void *port) {
 }
 
 static void store_port_free(void *self, void *port) {
-  ch_store_mem *store = self;
-  ch_port_fini(port);
-  ch_free(store->config.alloc, port);
-}
-
-static chat_op *store_poll(void *self, void *port) {
-  (void)self;
-  return ch_port_poll(port);
+  ch_port_free(((ch_store_mem *)self)->config.alloc, port);
 }
 
 static void store_free(void *self) {
@@ -115,7 +102,7 @@ static const chat_backend_vtable vtable = {
     .port_cancel = store_port_cancel,
     .port_free = store_port_free,
     .submit = store_submit,
-    .poll = store_poll,
+    .poll = ch_port_poll_alone,
     .free = store_free,
 };
 

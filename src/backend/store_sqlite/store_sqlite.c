@@ -21,6 +21,7 @@
 #include "backend/store_sqlite/read.h"
 #include "backend/store_sqlite/schema.h"
 #include "core/assert.h"
+#include "platform/condition.h"
 
 enum { GROUP_MAX = 64, PARTITIONS_MAX = 1024, PATH_LEN_MAX = 4000 };
 
@@ -147,19 +148,8 @@ static void note_consumed(sqlite_store *store, const pending *item) {
   if (apply->position > store->committed[apply->partition]) store->committed[apply->partition] = apply->position;
 }
 
-static void due_in(struct timespec *at, uint32_t ms) {
-  clock_gettime(CLOCK_MONOTONIC, at);
-  at->tv_sec += ms / 1000;
-  at->tv_nsec += (long)(ms % 1000) * 1000000;
-  if (at->tv_nsec >= 1000000000) {
-    at->tv_sec++;
-    at->tv_nsec -= 1000000000;
-  }
-}
-
 static bool is_due(const struct timespec *at) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  struct timespec now = ch_condition_in_ms(0);
   return now.tv_sec != at->tv_sec ? now.tv_sec > at->tv_sec : now.tv_nsec >= at->tv_nsec;
 }
 
@@ -185,7 +175,7 @@ static void write_waiting(sqlite_store *store, pending **group, size_t count) {
   int error = write_group(store, group, count);
   if (!error && !store->unsynced) {
     store->unsynced = true;
-    due_in(&store->sync_due, store->config.checkpoint_ms);
+    store->sync_due = ch_condition_in_ms(store->config.checkpoint_ms);
   }
   finish_group(store, group, count, error);
   if (!error) wake_indexer(store);
@@ -197,7 +187,7 @@ static void checkpoint(sqlite_store *store) {
   int frames = 0, done = 0;
   store->wal_long = false;
   int code = sqlite3_wal_checkpoint_v2(store->main.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
-  due_in(&store->sync_due, store->config.checkpoint_ms);
+  store->sync_due = ch_condition_in_ms(store->config.checkpoint_ms);
   if (code != SQLITE_OK || frames != done) return;
   store->unsynced = false;
   for (int i = 0; i < PARTITIONS_MAX; i++)
@@ -229,7 +219,7 @@ static size_t wait_for_writes(sqlite_store *store, pending *group[GROUP_MAX], ui
   pthread_mutex_lock(&store->lock);
   while (!store->writes.first && !store->stopping && store->forgotten == store->forgotten_done) {
     if (!store->unsynced) pthread_cond_wait(&store->write_wanted, &store->lock);
-    else if (pthread_cond_timedwait(&store->write_wanted, &store->lock, &store->sync_due)) break;
+    else if (!ch_condition_wait(&store->write_wanted, &store->lock, &store->sync_due)) break;
   }
   size_t count = take_group(store, group);
   *forgotten = store->forgotten;
@@ -378,13 +368,7 @@ static int store_submit(void *self, void *port, chat_op *op) {
 }
 
 static int store_port_new(void *self, chat_wake wake, void **port) {
-  sqlite_store *store = self;
-  ch_port *made = ch_alloc(store->config.alloc, sizeof *made);
-  if (!made) return CHAT_E_NOMEM;
-  int error = ch_port_init(made, wake);
-  if (error) ch_free(store->config.alloc, made);
-  *port = error ? NULL : made;
-  return error;
+  return ch_port_new(((sqlite_store *)self)->config.alloc, wake, port);
 }
 
 static void store_port_cancel(void *self, void *port) {
@@ -393,14 +377,7 @@ static void store_port_cancel(void *self, void *port) {
 }
 
 static void store_port_free(void *self, void *port) {
-  sqlite_store *store = self;
-  ch_port_fini(port);
-  ch_free(store->config.alloc, port);
-}
-
-static chat_op *store_poll(void *self, void *port) {
-  (void)self;
-  return ch_port_poll(port);
+  ch_port_free(((sqlite_store *)self)->config.alloc, port);
 }
 
 /* ------------------------------------------------------------------------------------------------ life */
@@ -448,7 +425,7 @@ static const chat_backend_vtable vtable = {
     .port_cancel = store_port_cancel,
     .port_free = store_port_free,
     .submit = store_submit,
-    .poll = store_poll,
+    .poll = ch_port_poll_alone,
     .free = store_free,
 };
 
@@ -528,14 +505,10 @@ static int start(sqlite_store *store) {
 }
 
 static void init_locks(sqlite_store *store) {
-  pthread_condattr_t monotonic;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_mutex_init(&store->lock, NULL);
-  pthread_cond_init(&store->write_wanted, &monotonic);
+  (void)ch_condition_init(&store->write_wanted); /* cannot fail on Linux, like the ones below */
   pthread_cond_init(&store->read_wanted, NULL);
   pthread_cond_init(&store->index_wanted, NULL);
-  pthread_condattr_destroy(&monotonic);
 }
 
 static bool config_valid(const ch_store_sqlite_config *config) {
