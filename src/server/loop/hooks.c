@@ -162,8 +162,7 @@ static bool show_action(chat_ticket *ticket, const ch_op_may *op) {
   return keep(ticket, op->user, &action->user) && keep(ticket, op->other, &action->other);
 }
 
-static bool show_stored(chat_ticket *ticket, const chat_row *row) {
-  chat_stored *stored = &ticket->shown.stored;
+void ch_stored_fill(const chat_row *row, chat_stored *stored) {
   memcpy(stored->conversation_id, row->conversation_id, sizeof stored->conversation_id);
   memcpy(stored->client_id, row->client_id, sizeof stored->client_id);
   stored->seq = row->seq;
@@ -171,6 +170,11 @@ static bool show_stored(chat_ticket *ticket, const chat_row *row) {
   stored->message_id = row->message_id;
   stored->created_ms = row->created_ms;
   stored->type = row->type;
+}
+
+static bool show_stored(chat_ticket *ticket, const chat_row *row) {
+  chat_stored *stored = &ticket->shown.stored;
+  ch_stored_fill(row, stored);
   if (!keep(ticket, row->sender, &stored->sender) || !keep(ticket, row->payload, &stored->payload)) return false;
   show_message(ticket, stored->type, stored->payload, &stored->kind, &stored->body, &stored->meta);
   return true;

@@ -22,6 +22,9 @@ typedef struct ch_hooks_config {
   uint64_t deadline_ms; /* of an answer */
 } ch_hooks_config;
 
+/* What a row says that needs no memory of its own; the rest of `stored` stays as it is. */
+void ch_stored_fill(const chat_row *row, chat_stored *stored);
+
 /* CHAT_E_NOMEM. */
 int ch_hooks_new(const ch_hooks_config *config, chat_backend *backend);
 /* Answers, with CHAT_E_TIMEOUT, what is overdue at this port; gives the elapsed time at which the next is, CH_NEVER_MS for none. */

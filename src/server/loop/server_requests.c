@@ -5,6 +5,7 @@
 #include "core/assert.h"
 #include "core/conversation_id.h"
 #include "core/uuid7.h"
+#include "server/loop/hooks.h"
 #include "server/loop/server_parts.h"
 
 enum { TO_ONE = 1, PAYLOAD_MAX = 128 * 1024 };
@@ -54,13 +55,7 @@ static int copy_row(ch_errand *call, const chat_row *row, const chat_stored **co
   chat_stored *stored = ch_arena_calloc(&call->arena, 1, sizeof *stored);
   if (!stored) return CHAT_E_NOMEM;
   *copy = stored;
-  memcpy(stored->conversation_id, row->conversation_id, sizeof stored->conversation_id);
-  memcpy(stored->client_id, row->client_id, sizeof stored->client_id);
-  stored->seq = row->seq;
-  stored->msg_no = row->msg_no;
-  stored->message_id = row->message_id;
-  stored->created_ms = row->created_ms;
-  stored->type = row->type;
+  ch_stored_fill(row, stored);
   if (keep(call, row->sender.data, row->sender.len, &stored->sender) || keep(call, row->payload.data, row->payload.len, &stored->payload)) return CHAT_E_NOMEM;
   ch_content content;
   if (row->type != CHAT_TYPE_MESSAGE || ch_content_decode(row->type, stored->payload, &call->arena, &content)) return 0;
