@@ -267,10 +267,9 @@ static void print_figures(double began, const struct chatd *d) {
   printf("  CPU: chatd %.1f s, clients %.1f s; %d client processes killed with -9 and started again, %d times somebody was away\n", server, clients, r.kills, r.trips);
 }
 
-static void print_how_to_go_on(const struct chatd *d) {
+static void print_how_to_go_on(void) {
   printf("\n  Go on by hand, while a chatd runs (build/release/bin/chatd --dev-mode):\n"
          "    build/release/examples/hello ws://127.0.0.1:8300/ dev:alice bob \"hello\"\n");
-  (void)d;
 }
 
 static bool replay_all(void) {
@@ -341,11 +340,11 @@ int main(int argc, char **argv) {
   bool good = replay_all();
   if (good) print_figures(began, &d);
   if (good && r.keep && r.tty) {
-    print_how_to_go_on(&d);
+    print_how_to_go_on();
     printf("  chatd goes on as process %d; end it with: kill %d\n", (int)d.pid, (int)d.pid);
     return 0;
   }
-  if (good) print_how_to_go_on(&d);
+  if (good) print_how_to_go_on();
   good = chatd_stop(&d) && good;
   printf(good ? "  proven\n" : "  NOT proven\n");
   return good ? 0 : 1;

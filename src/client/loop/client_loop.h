@@ -62,7 +62,6 @@ struct chat_client {
   chat_log_sink log;
   ch_env env;
   ch_client_options options;
-  char problem[256];
   chat_transport *transport;
   chat_cache *cache;
   bool own_transport, own_cache;

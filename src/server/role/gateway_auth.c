@@ -150,7 +150,6 @@ static void device_put(ch_gateway *gateway, ch_call *call, int status, ch_now no
   if (!status) {
     memcpy(conn->device_id, op->device.device_id, 16);
     conn->device_session = op->device.session_next;
-    conn->device_confirmed = op->device.session;
     conn->expires_ms = l->expires_ms;
     conn->heartbeat_tag = l->call.tag; /* of Hello: Welcome is its reply */
     status = ch_conn_join(gateway, conn, l->user, now);

@@ -115,7 +115,6 @@ struct ch_conn {
   ch_user *user; /* NULL until the login is done */
   uint8_t device_id[16];
   uint64_t device_session; /* number of this session */
-  uint64_t device_confirmed; /* the number before, as stored: what a PUT expects */
   uint64_t expires_ms;     /* Unix time of the token's end; 0: never */
   uint64_t renewed_ms;     /* elapsed: route last renewed */
   uint64_t epoch;          /* of the directory, as this session has seen it (V6) */
@@ -166,7 +165,6 @@ typedef struct ch_routes {
   size_t waiting_count;
   bool urgent;     /* a login is among them: the next pull takes them */
   ch_timer timer;
-  uint64_t epoch;
   ch_buf leaving;  /* renewals to drop: user, device, session */
 } ch_routes;
 

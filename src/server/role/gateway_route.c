@@ -129,7 +129,6 @@ static void renew_done(ch_gateway *gateway, ch_call *call, int status, ch_now no
     else
       was_not_renewed(gateway, conn, renew->who[i].tag, now);
   }
-  gateway->routes.epoch = status == 0 ? op->epoch : gateway->routes.epoch;
 }
 
 /* ------------------------------------------------------------------------------------------------ renew */
