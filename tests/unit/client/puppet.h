@@ -111,6 +111,7 @@ static inline int puppet_poll(void *self, chat_transport_event *event) {
     p->given = next->data;
     *event = (chat_transport_event){next->type, next->status, {next->data, next->len}};
   }
+  if (p->event_at < p->event_count) puppet_wake(p); /* there is more for the next wait */
   pthread_mutex_unlock(&p->lock);
   return 0;
 }
@@ -128,10 +129,7 @@ static inline void puppet_close(void *self) {
 static inline int puppet_wait(void *self, int timeout_ms) {
   puppet *p = self;
   uint64_t count;
-  pthread_mutex_lock(&p->lock);
-  bool has_event = p->event_at < p->event_count;
-  pthread_mutex_unlock(&p->lock);
-  poll(&(struct pollfd){p->fd, POLLIN, 0}, 1, has_event ? 0 : timeout_ms);
+  poll(&(struct pollfd){p->fd, POLLIN, 0}, 1, timeout_ms);
   while (read(p->fd, &count, sizeof count) > 0) continue;
   return 0;
 }
