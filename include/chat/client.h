@@ -66,7 +66,7 @@ enum {
   CHAT_EVENT_NONE = 0,
   CHAT_EVENT_REPLY = 1,        /* ends the request `tag`: status, and what the request says that it gives */
   CHAT_EVENT_RESYNC = 2,       /* events were dropped: read again what you show */
-  CHAT_EVENT_STATE = 3,        /* `state` is now this CHAT_STATE_*; status: why */
+  CHAT_EVENT_STATE = 3,        /* `state` is now this CHAT_STATE_*; status: why; also where the reason alone is another (CONNECTING: the last attempt failed by status) */
   CHAT_EVENT_MESSAGE = 4,      /* messages[0] was stored: a new event of a conversation, one's own too; rising seq within a conversation but for history that is filled in */
   CHAT_EVENT_OUTBOX = 5,       /* messages[0], one's own, has a new tick; refused: status says why */
   CHAT_EVENT_RECEIPT = 6,      /* user's watermarks in conversation_id are now delivered, read */

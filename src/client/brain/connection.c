@@ -390,8 +390,10 @@ static uint32_t present_state(const ch_brain *brain) {
 static void tell_state(ch_brain *brain) {
   ch_connection *connection = &brain->connection;
   uint32_t state = present_state(brain);
-  if (state == connection->state_told) return;
+  /* Another reason is news too: whoever waits for a connection is told why there is none. */
+  if (state == connection->state_told && connection->status == connection->status_told) return;
   connection->state_told = state;
+  connection->status_told = connection->status;
   ch_client_event *event = ch_event_new(brain, CHAT_EVENT_STATE);
   if (event) {
     event->event.state = state;

@@ -36,6 +36,7 @@ typedef struct ch_connection {
   bool want_open, want_close;
   size_t peeked_len;
   uint32_t state_told;
+  int status_told;
   bool is_live; /* LIVE was reached in this session */
   uint64_t last_tag;
   ch_list calls;

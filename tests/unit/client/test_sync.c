@@ -298,6 +298,31 @@ START_TEST(states_are_told) {
 }
 END_TEST
 
+/* Whoever waits for a connection is told why there is none: once for each reason, not at each attempt. */
+START_TEST(a_failed_attempt_is_told_with_its_reason) {
+  script *s = script_new();
+  script_start(s);
+  ck_assert_uint_eq(last_state(s), CHAT_STATE_CONNECTING);
+  ch_brain_closed(s->brain, CHAT_E_IO, s->now);
+  script_pump(s);
+  ch_client_event *event = script_event_expect(s, CHAT_EVENT_STATE);
+  ck_assert_uint_eq(event->event.state, CHAT_STATE_CONNECTING);
+  ck_assert_int_eq(event->event.status, CHAT_E_IO);
+  ch_client_event_free(event);
+  script_wait(s, 500); /* the next attempt */
+  ch_brain_closed(s->brain, CHAT_E_IO, s->now);
+  script_pump(s);
+  script_no_event(s, CHAT_EVENT_STATE);
+  script_wait(s, 1000);
+  ch_brain_closed(s->brain, CHAT_E_TLS, s->now);
+  script_pump(s);
+  event = script_event_expect(s, CHAT_EVENT_STATE);
+  ck_assert_int_eq(event->event.status, CHAT_E_TLS);
+  ch_client_event_free(event);
+  script_free(s);
+}
+END_TEST
+
 START_TEST(session_is_confirmed_only_when_durable) {
   script *s = script_new();
   script_start(s);
@@ -529,6 +554,7 @@ int main(void) {
       {v8_nothing_is_said_without_the_commit, 0},
       {read_raises_delivered_and_is_sent, 0},
       {states_are_told, 0},
+      {a_failed_attempt_is_told_with_its_reason, 0},
       {session_is_confirmed_only_when_durable, 0},
       {database_belongs_to_one_user, 0},
       {suspend_and_resume, 0},
