@@ -7,8 +7,8 @@
  * it has a token. chat_client_free ends it at any moment; nothing is lost by that, nor by kill -9.
  *
  * REQUESTS AND EVENTS. Requests return at once: 0, or a negative CHAT_E_* and then nothing happened and no event follows
- * (CHAT_E_INVALID: arguments; CHAT_E_BUSY: too many requests under way; CHAT_E_SUSPENDED). Each carries a 64-bit tag of the caller's
- * choice; exactly one CHAT_EVENT_REPLY with that tag ends each. All else that happens is told by events, which the caller pulls with
+ * (CHAT_E_INVALID: arguments; CHAT_E_BUSY: 1,024 requests whose replies were not pulled yet; CHAT_E_SUSPENDED; CHAT_E_CLOSED: not started; CHAT_E_NOMEM). Each carries a
+ * 64-bit tag of the caller's choice; exactly one CHAT_EVENT_REPLY with that tag ends each. All else that happens is told by events, which the caller pulls with
  * chat_client_wait. The reply's place in the queue is reserved when the request is made, so it cannot get lost; other events
  * may: when the queue is full they become one CHAT_EVENT_RESYNC. The database is the truth, the queue is a hint: after a RESYNC read again what you show.
  *
@@ -175,7 +175,8 @@ typedef struct chat_event {
 CHAT_API const chat_event *chat_client_wait(chat_client *client, int timeout_ms);
 /* Ends one wait, the present or the next one. */
 CHAT_API void chat_client_interrupt(chat_client *client);
-/* fn(arg) is called when the queue is no longer empty; from the library's thread or from inside process; no lock is held; it may only wake. Never after free returned. */
+/* fn(arg) is called when the queue is no longer empty (one that has events already does not call: pull first); from the library's thread, in caller-driven mode from inside process,
+ * wait, suspend or resume; no lock is held; it may only wake. Never after free returned. NULL: none; the old one may be under way once more when this returns. */
 CHAT_API void chat_client_set_wakeup(chat_client *client, void (*fn)(void *arg), void *arg);
 /* A descriptor that is readable exactly while chat_client_wait(client, 0) would return an event. The client's: do not read or close it. */
 CHAT_API int chat_client_fd(chat_client *client);
@@ -194,9 +195,12 @@ CHAT_API int chat_client_set_online(chat_client *client, uint64_t tag, int onlin
 /* A hint from the system; ends a back-off at once (up, changed) or the connection (down, changed). No reply event. */
 enum { CHAT_NETWORK_DOWN = 0, CHAT_NETWORK_UP = 1, CHAT_NETWORK_CHANGED = 2 };
 CHAT_API int chat_client_network_hint(chat_client *client, int hint);
-/* Interrupts statements, rolls back, closes the database and sockets; returns when no file lock is held, at latest after deadline_ms.
- * Requests meanwhile get CHAT_E_SUSPENDED. CHAT_E_TIMEOUT: not yet; it still will. */
+/* Interrupts statements, rolls back, closes the database and sockets; returns when no file lock is held, at latest after deadline_ms. What was accepted before is still done, as
+ * far as the deadline allows. Requests meanwhile get CHAT_E_SUSPENDED; that is also the reply to those which wait for the server, were interrupted, or were not begun in time:
+ * of these nothing is done. CHAT_E_TIMEOUT: not yet; it still will. CHAT_E_CLOSED: not started. In caller-driven mode by the thread that calls chat_client_process. */
 CHAT_API int chat_client_suspend(chat_client *client, uint32_t deadline_ms);
+/* Opens the database again and goes on; `token` and `url` may have been set meanwhile. CHAT_E_BUSY: another client has the database now; CHAT_E_FULL, CHAT_E_IO, CHAT_E_VERSION:
+ * as for start; it stays suspended then. CHAT_E_INVALID: is not suspended. */
 CHAT_API int chat_client_resume(chat_client *client);
 /* Tells the server to revoke this device (where online), wipes the local database, forgets the token. Reply: wiped; CHAT_E_OFFLINE: wiped, but the server could not be told. */
 CHAT_API int chat_client_logout(chat_client *client, uint64_t tag);

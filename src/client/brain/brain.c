@@ -121,6 +121,29 @@ static void mend(ch_brain *brain) {
   brain->connection.status = error;
 }
 
+/* ------------------------------------------------------------------------------------------------ logout */
+
+/* The server has said its word, or will not. The first word counts. */
+static void end_logout(ch_brain *brain, int status) {
+  if (!brain->logout || brain->logout_is_due) return;
+  brain->logout->event.status = status;
+  brain->logout_is_due = true;
+}
+
+/* Wiped whatever the server said: the person wants nothing left here. Done at the end of the call in hand, since it changes everything. */
+static void wipe(ch_brain *brain) {
+  const chat_cache *cache = brain->config.cache;
+  ch_client_event *reply = brain->logout;
+  if (!reply || !brain->logout_is_due) return;
+  brain->logout = NULL;
+  brain->logout_is_due = false;
+  ch_connection_drop(brain, 0, 0);
+  ch_connection_fini(brain);
+  forget_memory(brain);
+  int error = cache->vtable->wipe(cache->self);
+  ch_reply_end(brain, reply, error ? error : reply->event.status);
+}
+
 /* ------------------------------------------------------------------------------------------------ life */
 
 static int open_database(ch_brain *brain) {
@@ -186,13 +209,15 @@ int ch_brain_start(ch_brain *brain, ch_now now) {
   return 0;
 }
 
-/* What waits for a reply ends as offline; what has no reply yet is nothing but calls. */
+/* What waits for the server ends as suspended. A logout does not wait for it any longer: nothing is to be left here meanwhile. */
 void ch_brain_suspend(ch_brain *brain, ch_now now) {
   brain->now = now;
   if (brain->is_suspended) return;
+  end_logout(brain, CHAT_E_OFFLINE);
+  wipe(brain);
+  brain->is_suspended = true;
   ch_connection_drop(brain, 0, 0);
   close_database(brain);
-  brain->is_suspended = true;
   ch_connection_settle(brain);
 }
 
@@ -229,25 +254,9 @@ static void request_whoami(ch_brain *brain, const ch_client_request *request, ch
   ch_reply_end(brain, reply, brain->database.identity.user_len > 0 ? error : CHAT_E_OFFLINE);
 }
 
-/* Wiped whatever the server said: the person wants nothing left here. Done at the end of the call in hand, since it changes everything. */
-static void wipe(ch_brain *brain) {
-  const chat_cache *cache = brain->config.cache;
-  ch_client_event *reply = brain->logout;
-  if (!reply || !brain->logout_is_due) return;
-  brain->logout = NULL;
-  brain->logout_is_due = false;
-  ch_connection_drop(brain, 0, 0);
-  ch_connection_fini(brain);
-  forget_memory(brain);
-  int error = cache->vtable->wipe(cache->self);
-  ch_reply_end(brain, reply, error ? error : reply->event.status);
-}
-
 static void logged_out(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
   (void)call;
-  if (!brain->logout) return;
-  brain->logout->event.status = ch_call_status(reply) ? CHAT_E_OFFLINE : 0;
-  brain->logout_is_due = true;
+  end_logout(brain, ch_call_status(brain, reply) ? CHAT_E_OFFLINE : 0);
 }
 
 static void request_logout(ch_brain *brain, const ch_client_request *request, ch_client_event *reply) {
@@ -260,9 +269,7 @@ static void request_logout(ch_brain *brain, const ch_client_request *request, ch
   memcpy(message.u.device_id, brain->database.identity.device_id, 16);
   brain->logout = reply;
   brain->logout_ms = ch_now_ms(brain) + LOGOUT_WAIT_MS;
-  if (ch_call_put(brain, &message, &(ch_call){.done = logged_out, .wanted = CH_OK}) == 0) return;
-  reply->event.status = CHAT_E_OFFLINE;
-  brain->logout_is_due = true;
+  if (ch_call_put(brain, &message, &(ch_call){.done = logged_out, .wanted = CH_OK})) end_logout(brain, CHAT_E_OFFLINE);
 }
 
 /* ------------------------------------------------------------------------------------------------ requests */
@@ -392,10 +399,7 @@ void ch_brain_frame(ch_brain *brain, chat_bytes frame, ch_now now) {
 void ch_brain_settle(ch_brain *brain) {
   ch_assert(!brain->database.in_transaction);
   if (brain->is_suspended) return;
-  if (brain->logout && ch_now_ms(brain) >= brain->logout_ms) {
-    brain->logout->event.status = CHAT_E_OFFLINE;
-    brain->logout_is_due = true;
-  }
+  if (ch_now_ms(brain) >= brain->logout_ms) end_logout(brain, CHAT_E_OFFLINE);
   wipe(brain);
   mend(brain);
   ch_sync_settle(brain);

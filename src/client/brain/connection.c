@@ -52,8 +52,12 @@ int ch_call_put(ch_brain *brain, ch_client_message *message, const ch_call *call
   return 0;
 }
 
-int ch_call_status(const ch_server_message *reply) {
-  if (!reply) return CHAT_E_OFFLINE;
+int ch_no_session(const ch_brain *brain) {
+  return brain->is_suspended ? CHAT_E_SUSPENDED : CHAT_E_OFFLINE;
+}
+
+int ch_call_status(const ch_brain *brain, const ch_server_message *reply) {
+  if (!reply) return ch_no_session(brain);
   if (reply->op != CH_ERROR) return 0;
   return reply->u.error.code < 0 ? reply->u.error.code : CHAT_E_PROTOCOL;
 }
@@ -263,7 +267,7 @@ void ch_brain_closed(ch_brain *brain, int status, ch_now now) {
 /* ------------------------------------------------------------------------------------------------ what the embedder says */
 
 static void renewed(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
-  int status = ch_call_status(reply);
+  int status = ch_call_status(brain, reply);
   (void)call;
   if (!reply) return;
   brain->connection.token_expires_ms = 0; /* of the new one it is told at the next Welcome */

@@ -63,8 +63,10 @@ bool ch_is_up(const ch_brain *brain);
 int ch_put(ch_brain *brain, ch_client_message *message);
 /* The same, and `call` (copied) gets the reply. */
 int ch_call_put(ch_brain *brain, ch_client_message *message, const ch_call *call);
-/* The status that a reply carries: 0, that of CH_ERROR, or CHAT_E_OFFLINE for NULL. */
-int ch_call_status(const ch_server_message *reply);
+/* The status that a reply carries: 0, that of CH_ERROR, or ch_no_session for NULL. */
+int ch_call_status(const ch_brain *brain, const ch_server_message *reply);
+/* Why there is no session: CHAT_E_OFFLINE, or CHAT_E_SUSPENDED. */
+int ch_no_session(const ch_brain *brain);
 /* Hands a reply to its call. False: none waits for it. */
 bool ch_call_take(ch_brain *brain, const ch_server_message *reply);
 

@@ -104,7 +104,7 @@ ch_client_event *ch_reply_new(ch_brain *brain, uint64_t tag) {
 void ch_reply_end(ch_brain *brain, ch_client_event *reply, int status) {
   ch_assert(!brain->database.in_transaction);
   if (!reply) return;
-  reply->event.status = status;
+  reply->event.status = status == CHAT_E_CANCELED ? CHAT_E_SUSPENDED : status; /* nothing but a suspend interrupts statements */
   append(&brain->events.first, &brain->events.last, reply);
 }
 

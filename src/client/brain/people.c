@@ -108,7 +108,7 @@ static void refreshed(ch_brain *brain, ch_call *call, const ch_server_message *r
   ch_conversation *conversation = ch_conversation_find(brain, call->conversation_id);
   if (!conversation) return;
   conversation->members_asked = false;
-  if (ch_call_status(reply) == 0) take_members(brain, conversation, &reply->u.members_reply);
+  if (ch_call_status(brain, reply) == 0) take_members(brain, conversation, &reply->u.members_reply);
 }
 
 static int ask_members(ch_brain *brain, const ch_conversation *conversation, chat_bytes after, uint32_t limit, ch_call call) {
@@ -144,7 +144,7 @@ static int add_member(ch_brain *brain, ch_client_event *reply, size_t count_max,
 }
 
 static void listed(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
-  int status = ch_call_status(reply);
+  int status = ch_call_status(brain, reply);
   ch_conversation *conversation = ch_conversation_find(brain, call->conversation_id);
   const ch_members_reply *members = status ? NULL : &reply->u.members_reply;
   if (members && conversation && call->number == 0 && !members->more) take_members(brain, conversation, members);
@@ -307,14 +307,14 @@ static int add_device(ch_client_event *reply, size_t count_max, const ch_device_
 }
 
 static void devices_done(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
-  int status = ch_call_status(reply);
+  int status = ch_call_status(brain, reply);
   for (size_t i = 0; !status && i < reply->u.devices_reply.count; i++)
     status = add_device(call->reply, reply->u.devices_reply.count, &reply->u.devices_reply.devices[i]);
   ch_reply_end(brain, call->reply, status);
 }
 
 static void revoked(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
-  ch_reply_end(brain, call->reply, ch_call_status(reply));
+  ch_reply_end(brain, call->reply, ch_call_status(brain, reply));
 }
 
 void ch_request_devices(ch_brain *brain, const ch_client_request *request, ch_client_event *reply) {

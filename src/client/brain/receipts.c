@@ -38,7 +38,7 @@ static bool commit_delivered(ch_brain *brain) {
 
 static void receipt_done(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
   ch_conversation *conversation = ch_conversation_find(brain, call->conversation_id);
-  int status = ch_call_status(reply);
+  int status = ch_call_status(brain, reply);
   if (!conversation || !reply) return;
   conversation->receipt_under_way = false;
   if (status == CHAT_E_AGAIN) brain->receipts.not_before_ms = ch_now_ms(brain) + RETRY_MS;
@@ -174,7 +174,7 @@ void ch_on_receipts(ch_brain *brain, const ch_server_message *message) {
 
 static void asked_done(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
   (void)call;
-  if (ch_call_status(reply) == 0) take_marks(brain, &reply->u.receipts);
+  if (ch_call_status(brain, reply) == 0) take_marks(brain, &reply->u.receipts);
 }
 
 void ch_receipts_ask(ch_brain *brain, ch_conversation *const *conversations, size_t count) {

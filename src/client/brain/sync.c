@@ -224,7 +224,7 @@ static void range_done(ch_brain *brain, ch_call *call, const ch_server_message *
   if (brain->sync.range_count > 0) brain->sync.range_count--;
   if (!conversation) return;
   conversation->is_asked = false;
-  if (ch_call_status(reply) == 0 && memcmp(reply->u.range_reply.conversation_id, call->conversation_id, 16) == 0)
+  if (ch_call_status(brain, reply) == 0 && memcmp(reply->u.range_reply.conversation_id, call->conversation_id, 16) == 0)
     take_range(brain, conversation, &reply->u.range_reply);
 }
 
@@ -326,7 +326,7 @@ static void sync_done(ch_brain *brain, ch_call *call, const ch_server_message *r
   brain->sync.is_under_way = false;
   if (!reply) return;
   brain->sync.due_ms = ch_now_ms(brain) + RETRY_MS;
-  if (ch_call_status(reply) == 0 && commit_heads(brain, &reply->u.sync_reply)) synced(brain, &reply->u.sync_reply);
+  if (ch_call_status(brain, reply) == 0 && commit_heads(brain, &reply->u.sync_reply)) synced(brain, &reply->u.sync_reply);
 }
 
 static void ask_heads(ch_brain *brain) {

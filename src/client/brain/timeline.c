@@ -192,7 +192,7 @@ static void store_range(ch_brain *brain, ch_conversation *conversation, const ch
 static void hole_filled(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
   history_page *page = call->job;
   ch_conversation *conversation = ch_conversation_find(brain, page->conversation_id);
-  bool is_good = ch_call_status(reply) == 0 && reply->u.range_reply.status != CH_RANGE_RESET;
+  bool is_good = ch_call_status(brain, reply) == 0 && reply->u.range_reply.status != CH_RANGE_RESET;
   if (conversation && is_good) store_range(brain, conversation, &reply->u.range_reply);
   if (!is_good) page->asks = ASKS_MAX;
   try_page(brain, page);
@@ -210,7 +210,7 @@ static bool ask_hole(ch_brain *brain, history_page *page, const page_reach *reac
 static int answer_page(ch_brain *brain, ch_conversation *conversation, history_page *page, const page_reach *reach, bool lacks) {
   int error = fill_page(brain, conversation, page, reach);
   if (error) return error;
-  return lacks && !page->local && !ch_is_up(brain) ? CHAT_E_OFFLINE : 0;
+  return lacks && !page->local && !ch_is_up(brain) ? ch_no_session(brain) : 0;
 }
 
 static void try_page(ch_brain *brain, history_page *page) {
@@ -263,7 +263,7 @@ static int visit_hit(void *arg, const chat_row *row) {
 }
 
 static void found(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
-  int status = ch_call_status(reply);
+  int status = ch_call_status(brain, reply);
   search_hits hits = {brain, call->reply, (uint32_t)call->number, 0};
   for (size_t i = 0; !status && i < reply->u.search_reply.event_count && !hits.error; i++)
     visit_hit(&hits, &reply->u.search_reply.events[i]);
@@ -391,7 +391,7 @@ static void verify_from(ch_brain *brain, ch_conversation *conversation, ch_clien
 
 static void compared(ch_brain *brain, ch_call *call, const ch_server_message *message) {
   ch_conversation *conversation = ch_conversation_find(brain, call->conversation_id);
-  int status = conversation ? ch_call_status(message) : CHAT_E_NOT_FOUND;
+  int status = conversation ? ch_call_status(brain, message) : CHAT_E_NOT_FOUND;
   const ch_range_reply *reply = status ? NULL : &message->u.range_reply;
   if (reply && reply->status == CH_RANGE_RESET) status = CHAT_E_GONE;
   if (!status) status = compare(brain, reply, call->reply);

@@ -254,14 +254,22 @@ static void drive(chat_client *client) {
     client->transport->vtable->interrupt(client->transport->self);
 }
 
-int chat_client_suspend(chat_client *client, uint32_t deadline_ms) {
-  struct timespec until = ch_condition_in_ms(deadline_ms);
+/* 1: it is to be suspended now. 0: it is, or will be, already. */
+static int want_suspended(chat_client *client, uint64_t by_ms) {
   pthread_mutex_lock(&client->lock);
   bool running = client->phase == CH_CLIENT_RUNNING;
-  if (running) client->phase = CH_CLIENT_SUSPENDING;
   bool there = running || client->phase == CH_CLIENT_SUSPENDED || client->phase == CH_CLIENT_SUSPENDING;
+  if (running) client->phase = CH_CLIENT_SUSPENDING;
+  if (running) client->suspend_by_ms = by_ms;
   pthread_mutex_unlock(&client->lock);
-  if (!there) return CHAT_E_CLOSED;
+  return there ? running : CHAT_E_CLOSED;
+}
+
+int chat_client_suspend(chat_client *client, uint32_t deadline_ms) {
+  if (!client) return CHAT_E_INVALID;
+  struct timespec until = ch_condition_in_ms(deadline_ms);
+  int running = want_suspended(client, ch_client_now(client).elapsed_ms + deadline_ms);
+  if (running < 0) return running;
   if (running) {
     client->cache->vtable->interrupt(client->cache->self);
     drive(client);
@@ -274,6 +282,7 @@ int chat_client_suspend(chat_client *client, uint32_t deadline_ms) {
 }
 
 int chat_client_resume(chat_client *client) {
+  if (!client) return CHAT_E_INVALID;
   pthread_mutex_lock(&client->lock);
   bool suspended = client->phase == CH_CLIENT_SUSPENDED || client->phase == CH_CLIENT_SUSPENDING;
   if (suspended) client->resume_wanted = true;

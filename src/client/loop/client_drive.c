@@ -45,11 +45,29 @@ static void (*const handlers[])(chat_client *client, ch_note *note) = {
     [CH_NOTE_NETWORK] = note_network,
 };
 
+static bool stopping(chat_client *client) {
+  pthread_mutex_lock(&client->lock);
+  bool stop = client->phase == CH_CLIENT_STOPPING;
+  pthread_mutex_unlock(&client->lock);
+  return stop;
+}
+
+static bool must_suspend_at_once(chat_client *client, ch_now now) {
+  pthread_mutex_lock(&client->lock);
+  bool late = client->phase == CH_CLIENT_SUSPENDING && now.elapsed_ms >= client->suspend_by_ms;
+  pthread_mutex_unlock(&client->lock);
+  return late;
+}
+
+/* Each of a thousand may be a durable commit: who suspends or frees the client does not wait for them all. What is not begun by a suspend's deadline is refused by the
+ * suspended brain. */
 static void take_notes(chat_client *client) {
   ch_note *note = ch_notes_take(client);
   while (note) {
     ch_note *next = note->next;
-    handlers[note->kind](client, note);
+    ch_now now = ch_client_now(client);
+    if (must_suspend_at_once(client, now)) ch_brain_suspend(client->brain, now);
+    if (!stopping(client)) handlers[note->kind](client, note);
     ch_note_free(client, note);
     note = next;
   }
@@ -166,13 +184,6 @@ void ch_client_turn(chat_client *client, int timeout_ms) {
   if (ch_brain_deadline_ms(client->brain) <= now.elapsed_ms) ch_brain_tick(client->brain, now);
   settle(client);
   ch_client_events_move(client);
-}
-
-static bool stopping(chat_client *client) {
-  pthread_mutex_lock(&client->lock);
-  bool stop = client->phase == CH_CLIENT_STOPPING;
-  pthread_mutex_unlock(&client->lock);
-  return stop;
 }
 
 void *ch_client_thread(void *arg) {

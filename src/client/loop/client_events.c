@@ -113,6 +113,7 @@ static ch_client_event *unlink_event(chat_client *client) {
 }
 
 const chat_event *chat_client_wait(chat_client *client, int timeout_ms) {
+  if (!client) return NULL;
   ch_client_event_free(client->current);
   client->current = NULL;
   if (client->options.caller_driven) timeout_ms = 0;
@@ -131,6 +132,7 @@ const chat_event *chat_client_wait(chat_client *client, int timeout_ms) {
 }
 
 void chat_client_interrupt(chat_client *client) {
+  if (!client) return;
   pthread_mutex_lock(&client->lock);
   client->interrupted = true;
   pthread_cond_broadcast(&client->changed);
@@ -138,6 +140,7 @@ void chat_client_interrupt(chat_client *client) {
 }
 
 void chat_client_set_wakeup(chat_client *client, void (*fn)(void *arg), void *arg) {
+  if (!client) return;
   pthread_mutex_lock(&client->lock);
   client->wakeup = fn;
   client->wakeup_arg = arg;
@@ -145,5 +148,5 @@ void chat_client_set_wakeup(chat_client *client, void (*fn)(void *arg), void *ar
 }
 
 int chat_client_fd(chat_client *client) {
-  return client->event_fd;
+  return client ? client->event_fd : -1;
 }

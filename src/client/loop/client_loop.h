@@ -82,6 +82,7 @@ struct chat_client {
   void *wakeup_arg;
 
   enum { CH_CLIENT_NEW, CH_CLIENT_RUNNING, CH_CLIENT_SUSPENDING, CH_CLIENT_SUSPENDED, CH_CLIENT_STOPPING } phase;
+  uint64_t suspend_by_ms; /* SUSPENDING: what is not begun by then is refused */
   bool resume_wanted;
   int resume_status;
   pthread_t thread;

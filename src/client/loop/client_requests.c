@@ -15,10 +15,6 @@ typedef struct draft {
 static draft begin(chat_client *client, ch_client_request_kind kind, uint64_t tag) {
   draft d = {client, NULL, client ? 0 : CHAT_E_INVALID};
   if (d.error) return d;
-  if (client->phase == CH_CLIENT_NEW) { /* `phase` leaves NEW before any other thread may make requests */
-    d.error = CHAT_E_CLOSED;
-    return d;
-  }
   d.note = ch_note_new(client, CH_NOTE_REQUEST);
   if (!d.note) {
     d.error = CHAT_E_NOMEM;
@@ -129,7 +125,7 @@ int chat_client_set_online(chat_client *client, uint64_t tag, int online) {
 }
 
 int chat_client_network_hint(chat_client *client, int hint) {
-  if (!client || client->phase == CH_CLIENT_NEW || hint < CHAT_NETWORK_DOWN || hint > CHAT_NETWORK_CHANGED) return CHAT_E_INVALID;
+  if (!client || hint < CHAT_NETWORK_DOWN || hint > CHAT_NETWORK_CHANGED) return CHAT_E_INVALID;
   ch_note *note = ch_note_new(client, CH_NOTE_NETWORK);
   if (!note) return CHAT_E_NOMEM;
   note->hint = hint;

@@ -152,15 +152,34 @@ START_TEST(wakeup_comes_when_the_queue_is_no_longer_empty) {
     for (int i = 0; i < PUPPET_PATIENCE_MS && wakes(&w) == before; i++)
       pause_ms(1);
     ck_assert_uint_eq(wakes(&w), before + 1);
-    /* one that finds the queue as it was does not wake again */
-    ck_assert_int_eq(chat_client_whoami(client, tag + 1000), 0);
-    const chat_event *event = chat_client_wait(client, 0);
-    ck_assert_uint_eq(event->tag, tag);
-    while (!(event = chat_client_wait(client, 1000))) continue;
-    ck_assert_uint_eq(event->tag, tag + 1000);
-    drain(client);
+    ck_assert_uint_eq(client_expect_reply(client, tag)->tag, tag);
   }
   ck_assert(!w.found_nothing);
+  chat_client_free(client);
+  puppet_free(p);
+}
+END_TEST
+
+START_TEST(no_wakeup_while_there_is_something_to_pull) {
+  puppet *p = puppet_new();
+  chat_client *client = client_over(p, NULL);
+  waker w = {PTHREAD_MUTEX_INITIALIZER, client, 0, false, false, false};
+  ck_assert_int_eq(chat_client_set(client, "caller-driven", "on"), 0);
+  ck_assert_int_eq(chat_client_start(client), 0);
+  ck_assert_int_eq(chat_client_process(client), 0);
+  drain(client);
+  chat_client_set_wakeup(client, wake, &w);
+  ck_assert_int_eq(chat_client_process(client), 0);
+  ck_assert_uint_eq(w.count, 0); /* nothing came */
+  for (uint64_t tag = 1; tag <= 3; tag++) {
+    ck_assert_int_eq(chat_client_whoami(client, tag), 0);
+    ck_assert_int_eq(chat_client_process(client), 0);
+  }
+  ck_assert_uint_eq(w.count, 1);
+  drain(client);
+  ck_assert_int_eq(chat_client_whoami(client, 4), 0);
+  ck_assert_int_eq(chat_client_process(client), 0);
+  ck_assert_uint_eq(w.count, 2);
   chat_client_free(client);
   puppet_free(p);
 }
@@ -281,6 +300,7 @@ int main(void) {
       {descriptor_is_readable_exactly_while_there_is_an_event, 0},
       {descriptor_stays_readable_until_the_last_event, 0},
       {wakeup_comes_when_the_queue_is_no_longer_empty, 0},
+      {no_wakeup_while_there_is_something_to_pull, 0},
       {no_wakeup_after_free, 0},
       {events_beyond_the_bound_become_one_resync, 0},
       {requests_are_bounded_and_each_gets_its_reply, 0},
