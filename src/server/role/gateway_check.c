@@ -16,7 +16,8 @@ enum {
   KEY_MAX = 16 + CHAT_USER_ID_MAX
 };
 
-typedef enum step { STEP_LOCAL, STEP_LIMITS, STEP_MEMBER, STEP_MAY, STEP_BEFORE_LOG, STEP_COUNT } step;
+/* MEMBER before LIMITS: what a conversation may take is not for strangers to use up, and to them one that has used it up looks like none (P9). */
+typedef enum step { STEP_LOCAL, STEP_MEMBER, STEP_LIMITS, STEP_MAY, STEP_BEFORE_LOG, STEP_COUNT } step;
 
 typedef int step_fn(ch_gateway *gateway, ch_entry *entry, uint64_t *retry_after_ms, ch_now now);
 
@@ -127,10 +128,6 @@ static int step_local(ch_gateway *gateway, ch_entry *entry, uint64_t *retry_afte
   return error ? error : check_content(gateway, &entry->send, &content);
 }
 
-static int step_limits(ch_gateway *gateway, ch_entry *entry, uint64_t *retry_after_ms, ch_now now) {
-  return ch_gateway_limit(gateway, CH_LIMITS_CONVERSATION, ch_id_bytes(entry->send.conversation_id), retry_after_ms, now);
-}
-
 /* --- step: is the sender a member? --- */
 
 static bool is_member(const chat_state *state) {
@@ -166,6 +163,10 @@ static int step_member(ch_gateway *gateway, ch_entry *entry, uint64_t *retry_aft
   op->user_count = op->only_users = 1;
   ch_call_submit(gateway, op, CH_GATEWAY_ATTEMPTS);
   return CH_CHECK_WAIT;
+}
+
+static int step_limits(ch_gateway *gateway, ch_entry *entry, uint64_t *retry_after_ms, ch_now now) {
+  return ch_gateway_limit(gateway, CH_LIMITS_CONVERSATION, ch_id_bytes(entry->send.conversation_id), retry_after_ms, now);
 }
 
 /* --- steps: the embedder's hooks --- */
@@ -218,8 +219,8 @@ static int step_before_log(ch_gateway *gateway, ch_entry *entry, uint64_t *retry
 }
 
 static step_fn *const steps[STEP_COUNT] = {
-    [STEP_LOCAL] = step_local,   [STEP_LIMITS] = step_limits,         [STEP_MEMBER] = step_member,
-    [STEP_MAY] = step_may,       [STEP_BEFORE_LOG] = step_before_log,
+    [STEP_LOCAL] = step_local, [STEP_MEMBER] = step_member,         [STEP_LIMITS] = step_limits,
+    [STEP_MAY] = step_may,     [STEP_BEFORE_LOG] = step_before_log,
 };
 
 int ch_check_run(ch_gateway *gateway, ch_entry *entry, uint64_t *retry_after_ms, ch_now now) {
