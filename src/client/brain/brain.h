@@ -14,6 +14,7 @@
  *   receipts.c    own watermarks (V8), others', asking for them
  *   people.c      members, presence, typing, devices
  *   event.c       events for the embedder: arena-held, from rows and contents
+ *   fact.c        what is worth a line in the log
  */
 #ifndef CH_CLIENT_BRAIN_H
 #define CH_CLIENT_BRAIN_H

@@ -105,6 +105,7 @@ static void end_session(ch_brain *brain) {
 void ch_connection_drop(ch_brain *brain, int status, uint64_t delay_ms) {
   ch_connection *connection = &brain->connection;
   if (connection->link != CH_LINK_DOWN) connection->want_close = true;
+  if (connection->link != CH_LINK_DOWN && status) ch_fact_tell(brain, CH_FACT_LOST, status, delay_ms);
   connection->want_open = false;
   connection->status = status;
   connection->retry_ms = ch_now_ms(brain) + delay_ms;
@@ -397,6 +398,7 @@ static void tell_state(ch_brain *brain) {
   /* Another reason is news too: whoever waits for a connection is told why there is none. */
   if (state == connection->state_told && connection->status == connection->status_told) return;
   connection->state_told = state;
+  ch_fact_tell(brain, CH_FACT_STATE, connection->status, state);
   connection->status_told = connection->status;
   ch_client_event *event = ch_event_new(brain, CHAT_EVENT_STATE);
   if (event) {

@@ -189,6 +189,11 @@ void ch_database_trouble(ch_brain *brain, int error) {
   ch_tell_status(brain, CHAT_EVENT_DATABASE, error, (chat_bytes){0});
 }
 
+int ch_read(ch_brain *brain, int error) {
+  if (error) ch_database_trouble(brain, error);
+  return error;
+}
+
 /* ------------------------------------------------------------------------------------------------ looking for one's own */
 
 typedef struct own_search {
@@ -213,5 +218,5 @@ int ch_find_own(ch_brain *brain, const uint8_t conversation_id[16], const uint8_
   int error = vtable(brain)->row_by_client_id(cache(brain), conversation_id, client_id, visit_own, &search);
   *found = search.found;
   *seq = search.seq;
-  return error == CHAT_E_NOT_FOUND ? 0 : error;
+  return error == CHAT_E_NOT_FOUND ? 0 : ch_read(brain, error);
 }

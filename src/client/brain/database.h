@@ -64,6 +64,8 @@ typedef enum ch_found { CH_FOUND_NOT = 0, CH_FOUND_SAME = 1, CH_FOUND_OTHER = 2 
 int ch_find_own(ch_brain *brain, const uint8_t conversation_id[16], const uint8_t client_id[16], uint32_t type, chat_bytes payload,
                 ch_found *found, uint64_t *seq);
 
+/* Gives the error of a read back, after ch_database_trouble where there is one. */
+int ch_read(ch_brain *brain, int error);
 /* An error of a read or of end: told to the embedder, remembered where the database is damaged. */
 void ch_database_trouble(ch_brain *brain, int error);
 

@@ -293,6 +293,7 @@ void ch_tell_conversation(ch_brain *brain, const ch_conversation *conversation) 
 }
 
 void ch_tell_status(ch_brain *brain, uint32_t type, int status, chat_bytes text) {
+  ch_fact_tell(brain, type == CHAT_EVENT_TOKEN ? CH_FACT_TOKEN : CH_FACT_DATABASE, status, 0);
   ch_client_event *event = ch_event_new(brain, type);
   int error = event ? 0 : CHAT_E_NOMEM;
   if (event) {

@@ -10,6 +10,7 @@
 #include "client/brain/conversation.h"
 #include "client/brain/database.h"
 #include "client/brain/event.h"
+#include "client/brain/fact.h"
 #include "client/brain/outbox.h"
 #include "client/brain/people.h"
 #include "client/brain/receipts.h"
@@ -34,6 +35,7 @@ struct ch_brain {
   ch_uuid7_generator uuids;
   ch_database database;
   ch_events events;
+  ch_facts facts;
   ch_conversations conversations;
   ch_connection connection;
   ch_outbox outbox;

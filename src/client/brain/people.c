@@ -185,7 +185,7 @@ void ch_request_members(ch_brain *brain, const ch_client_request *request, ch_cl
   if (ask_members(brain, conversation, request->user, request->limit, call) == 0) return;
   const chat_cache *cache = brain->config.cache;
   member_page page = {brain, reply, request->user, request->limit, 0};
-  int error = cache->vtable->members_list(cache->self, request->conversation_id, visit_member, &page);
+  int error = ch_read(brain, cache->vtable->members_list(cache->self, request->conversation_id, visit_member, &page));
   ch_reply_end(brain, reply, error ? error : page.error);
 }
 

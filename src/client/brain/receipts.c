@@ -201,7 +201,7 @@ static void find_ticks(ch_brain *brain, ch_conversation *conversation) {
   const chat_cache *cache = brain->config.cache;
   void *context[] = {brain, conversation};
   conversation->ticks_delivered = conversation->ticks_read = UINT64_MAX;
-  int error = cache->vtable->members_list(cache->self, conversation->kept.row.conversation_id, visit_mark, context);
+  int error = ch_read(brain, cache->vtable->members_list(cache->self, conversation->kept.row.conversation_id, visit_mark, context));
   conversation->ticks_known = error == 0;
   if (error || conversation->ticks_read == UINT64_MAX) conversation->ticks_delivered = conversation->ticks_read = 0; /* nobody else is known */
 }

@@ -66,7 +66,7 @@ static int find_reach(ch_brain *brain, const ch_conversation *conversation, cons
   reach->from = page->after > 0 ? page->after : page->before > 0 ? ch_sooner(page->before - 1, end) : end;
   reach->edge = reach->from;
   reach->hole_high = end;
-  int error = cache->vtable->covered(cache->self, page->conversation_id, visit_cover, reach);
+  int error = ch_read(brain, cache->vtable->covered(cache->self, page->conversation_id, visit_cover, reach));
   if (reach->backwards) reach->hole_high = reach->edge;
   else reach->hole_low = reach->edge;
   reach->hole_low = ch_later(reach->hole_low, conversation->kept.row.floor);
@@ -84,7 +84,7 @@ static int rows_without_hole(ch_brain *brain, const history_page *page, const pa
   const chat_cache *cache = brain->config.cache;
   uint64_t low = reach->backwards ? reach->edge : reach->from, high = reach->backwards ? reach->from : reach->edge;
   *count = 0;
-  return cache->vtable->rows(cache->self, page->conversation_id, low, high, page->limit, reach->backwards, visit_count, count);
+  return ch_read(brain, cache->vtable->rows(cache->self, page->conversation_id, low, high, page->limit, reach->backwards, visit_count, count));
 }
 
 /* ------------------------------------------------------------------------------------------------ answering */
@@ -165,8 +165,8 @@ static int fill_page(ch_brain *brain, ch_conversation *conversation, history_pag
   filling->last_seq = page->after;
   ch_receipts_tick(brain, conversation, 0); /* reads the members now: a visitor may not */
   uint64_t low = reach->backwards ? 0 : reach->from, high = reach->backwards ? reach->from : INT64_MAX;
-  int error = cache->vtable->covered(cache->self, page->conversation_id, visit_span, filling);
-  if (!error) error = cache->vtable->rows(cache->self, page->conversation_id, low, high, page->limit, reach->backwards, visit_row, filling);
+  int error = ch_read(brain, cache->vtable->covered(cache->self, page->conversation_id, visit_span, filling));
+  if (!error) error = ch_read(brain, cache->vtable->rows(cache->self, page->conversation_id, low, high, page->limit, reach->backwards, visit_row, filling));
   if (!error) error = filling->error;
   page->reply->event.more = goes_on(filling, reach);
   if (!error && page->before == 0 && page->after == 0) error = fill_pending(filling);
@@ -287,8 +287,8 @@ void ch_request_search(ch_brain *brain, const ch_client_request *request, ch_cli
     if (error) ch_reply_end(brain, reply, error);
     return;
   }
-  error = cache->vtable->search(cache->self, request->text, request->has_conversation ? request->conversation_id : NULL, request->number,
-                                request->limit + 1, visit_hit, &hits);
+  error = ch_read(brain, cache->vtable->search(cache->self, request->text, request->has_conversation ? request->conversation_id : NULL, request->number,
+                                               request->limit + 1, visit_hit, &hits));
   ch_reply_end(brain, reply, error ? error : hits.error);
 }
 
@@ -366,7 +366,7 @@ static int compare(ch_brain *brain, const ch_range_reply *reply, ch_client_event
   comparison.same = ch_arena_calloc(&brain->arena, reply->event_count, sizeof *comparison.same);
   comparison.strays = ch_arena_calloc(&brain->arena, comparison.strays_max, sizeof *comparison.strays);
   if (!comparison.same || !comparison.strays) return CHAT_E_NOMEM;
-  int error = cache->vtable->rows(cache->self, reply->conversation_id, reply->low, reply->high, UINT32_MAX, 0, visit_compared, &comparison);
+  int error = ch_read(brain, cache->vtable->rows(cache->self, reply->conversation_id, reply->low, reply->high, UINT32_MAX, 0, visit_compared, &comparison));
   if (error) return error;
   ch_begin(brain);
   uint64_t repaired = repair(brain, &comparison);

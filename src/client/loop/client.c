@@ -205,6 +205,7 @@ int chat_client_start(chat_client *client) {
   parse_hidden_types(client);
   int error = make_parts(client);
   if (!error) error = begin(client);
+  ch_client_log_start(client, error);
   if (error) free_parts(client);
   return error;
 }

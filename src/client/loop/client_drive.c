@@ -183,6 +183,7 @@ void ch_client_turn(chat_client *client, int timeout_ms) {
   ch_now now = ch_client_now(client);
   if (ch_brain_deadline_ms(client->brain) <= now.elapsed_ms) ch_brain_tick(client->brain, now);
   settle(client);
+  ch_client_log_facts(client);
   ch_client_events_move(client);
 }
 

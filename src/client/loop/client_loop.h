@@ -104,6 +104,10 @@ void ch_note_free(chat_client *client, ch_note *note);
 int ch_note_post(chat_client *client, ch_note *note);
 ch_note *ch_notes_take(chat_client *client); /* all, in order */
 
+/* client_log.c */
+void ch_client_log_start(chat_client *client, int error);
+void ch_client_log_facts(chat_client *client); /* what the brain told since the last call; driver only */
+
 /* client_drive.c: one turn of the driver. `timeout_ms` bounds the wait of the transport; 0: none. */
 void ch_client_turn(chat_client *client, int timeout_ms);
 int64_t ch_client_until_deadline_ms(chat_client *client);

@@ -14,7 +14,7 @@
 
 #include <stdatomic.h>
 
-#include "server/loop/logline.h"
+#include "core/logline.h"
 #include "server/loop/mailbox.h"
 #include "server/loop/metrics.h"
 #include "server/loop/role_loop.h"

@@ -7,7 +7,7 @@
 #define CH_SERVER_LWS_LOG_H
 
 #include "core/list.h"
-#include "server/loop/logline.h"
+#include "core/logline.h"
 
 typedef struct ch_lws_log {
   ch_list node;

@@ -12,8 +12,8 @@
  *
  * A line that is not wanted (level, no sink) costs a comparison a call. A line is one thread's; a ch_log may be shared.
  */
-#ifndef CH_SERVER_LOGLINE_H
-#define CH_SERVER_LOGLINE_H
+#ifndef CH_CORE_LOGLINE_H
+#define CH_CORE_LOGLINE_H
 
 #include <chat/chat.h>
 #include <stdbool.h>

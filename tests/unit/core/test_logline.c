@@ -5,8 +5,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "server/loop/logline.h"
+#include "core/logline.h"
 
 static struct {
   int count, level;
@@ -191,6 +192,22 @@ START_TEST(longest_msg) {
 }
 END_TEST
 
+/* Each day of eight centuries, held against the C library's calendar. */
+START_TEST(calendar) {
+  enum { DAY_S = 86400, DAYS = 800 * 366 };
+  for (time_t day = 0; day < DAYS; day++) {
+    time_t seconds = day * DAY_S + day % DAY_S;
+    struct tm tm;
+    char expected[64];
+    gmtime_r(&seconds, &tm);
+    strftime(expected, sizeof expected, "\"%Y-%m-%dT%H:%M:%S.000Z\"", &tm);
+    ch_logline_begin(&line, &info_log, CHAT_LOG_INFO, (uint64_t)seconds * 1000, "m");
+    ch_logline_end(&line);
+    ck_assert_msg(strstr(got.text, expected) != NULL, "%s is not in %s", expected, got.text);
+  }
+}
+END_TEST
+
 /* --- lines that are not wanted, and misuse --- */
 
 static void all_fields(void) {
@@ -243,6 +260,7 @@ static Suite *suite(void) {
   tcase_add_test(t, bounded_escapes);
   tcase_add_test(t, long_ids);
   tcase_add_test(t, longest_msg);
+  tcase_add_test(t, calendar);
   tcase_add_test(t, unwanted);
   tcase_add_test_raise_signal(t, field_twice, SIGABRT);
   tcase_add_test_raise_signal(t, field_of_another_kind, SIGABRT);

@@ -2,12 +2,11 @@
 /* The line is built in place; room for the longest end is kept free throughout, so that it is whole JSON whatever was added. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "server/loop/logline.h"
+#include "core/logline.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/assert.h"
 
@@ -154,14 +153,30 @@ static const char *level_name(int level) {
   }
 }
 
+typedef struct date {
+  uint64_t year;
+  unsigned month, day;
+} date;
+
+/* Of the Gregorian calendar, from days since 1970-01-01. Years are counted from March, so that a leap day is the last of its year; 400 of them have 146,097 days. (gmtime_r would ask
+ * the environment for a time zone, which core does not know of.) */
+static date date_of(uint64_t days) {
+  uint64_t day_of_era = (days + 719468) % 146097, era = (days + 719468) / 146097;
+  uint64_t year = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+  unsigned day = (unsigned)(day_of_era - (365 * year + year / 4 - year / 100));
+  unsigned month = (5 * day + 2) / 153; /* 0: March */
+  date out = {.month = month < 10 ? month + 3 : month - 9, .day = day - (153 * month + 2) / 5 + 1};
+  out.year = era * 400 + year + (out.month <= 2);
+  return out;
+}
+
 /* RFC 3339 in UTC, with milliseconds. */
 static void put_time(ch_logline *line, uint64_t wall_ms) {
-  time_t seconds = (time_t)(wall_ms / 1000);
-  struct tm tm = {0};
+  date day = date_of(wall_ms / 86400000);
+  unsigned ms = (unsigned)(wall_ms % 86400000);
   char text[64];
-  gmtime_r(&seconds, &tm);
-  size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-  snprintf(text + len, sizeof text - len, ".%03uZ", (unsigned)(wall_ms % 1000));
+  snprintf(text, sizeof text, "%04" PRIu64 "-%02u-%02uT%02u:%02u:%02u.%03uZ", day.year, day.month, day.day, ms / 3600000, ms / 60000 % 60, ms / 1000 % 60,
+           ms % 1000);
   put_string(line, ch_bytes_text(text));
 }
 
