@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * gateway_peer.h - a gateway between scripted clients and hand-completed ops. Each test file has one of its own, all of it static.
- *
- * Ops that the gateway hands out wait in `outside` until a test takes the first of a kind, fills its result in and gives it back. Whatever is left at the end comes back
- * CANCELED; then every byte that the gateway took must have been given back.
- */
+/* gateway_peer.h - a gateway between scripted clients and hand-completed ops (role_peer.h). Each test file has one of its own, all of it static. */
 #ifndef CH_TEST_GATEWAY_PEER_H
 #define CH_TEST_GATEWAY_PEER_H
 
@@ -14,22 +9,13 @@
 #include "core/partition.h"
 #include "server/role/gateway.h"
 #include "server/role/limits.h"
-#include "unit/core/failing_allocator.h"
-#include "unit/core/run.h"
+#include "unit/server/role_peer.h"
 
-#define UNUSED __attribute__((unused))
+enum { CONNS_MAX = 16 };
 
-enum { CONNS_MAX = 16, START_MS = 100000, WALL_MS = 1000000 };
-
-static failing_allocator memory;
-static ch_env env;
 static ch_gateway_config config;
 static ch_gateway *gateway;
-static ch_role role;
-static ch_now now;
-static ch_op_queue outside;
 static ch_arena heard_arena;
-static uint8_t next_random;
 
 /* What a client has been sent and not looked at. */
 static struct inbox {
@@ -37,15 +23,8 @@ static struct inbox {
   bool close;
 } inbox[CONNS_MAX];
 
-static void test_random(void *arg, void *buf, size_t len) {
-  (void)arg;
-  memset(buf, ++next_random, len);
-}
-
 static UNUSED void gateway_config_default(void) {
-  failing_allocator_init(&memory, SIZE_MAX);
-  env = (ch_env){.alloc = &memory.alloc, .random = test_random};
-  now = (ch_now){START_MS, WALL_MS};
+  env_default();
   config = (ch_gateway_config){
       .name = ch_bytes_text("g1"),
       .times = {.hello_ms = 10000, .auth_ms = 10000, .heartbeat_ms = 15000, .idle_ms = 45000, .drain_ms = 5000},
@@ -72,59 +51,8 @@ static UNUSED void gateway_begin(void) {
   role = ch_gateway_role(gateway);
 }
 
-/* --- ops --- */
-
-static void pull(void) {
-  for (chat_op *op = role.next_op(role.self); op; op = role.next_op(role.self))
-    ch_op_queue_push(&outside, op);
-}
-
-/* The first op of a kind (with the same verb, topic … as the caller checks); NULL: none. */
-static void *find_op(uint32_t kind) {
-  ch_op_queue kept = {0};
-  chat_op *found = NULL;
-  pull();
-  for (chat_op *op = ch_op_queue_pop(&outside); op; op = ch_op_queue_pop(&outside)) {
-    if (!found && op->kind == kind)
-      found = op;
-    else
-      ch_op_queue_push(&kept, op);
-  }
-  outside = kept;
-  return found;
-}
-
-static UNUSED void *take_op(uint32_t kind) {
-  void *op = find_op(kind);
-  ck_assert_msg(op != NULL, "no op of kind %u", kind);
-  return op;
-}
-
-static UNUSED size_t count_ops(uint32_t kind) {
-  size_t count = 0;
-  pull();
-  for (const chat_op *op = outside.first; op; op = op->next)
-    count += op->kind == kind;
-  return count;
-}
-
-static void give(void *op, int status) {
-  ((chat_op *)op)->status = status;
-  role.complete(role.self, op, now);
-}
-
-static UNUSED void pass_time(uint64_t ms) {
-  now.elapsed_ms += ms;
-  now.wall_ms += ms;
-  role.tick(role.self, now);
-}
-
 static UNUSED void gateway_end(void) {
-  pull();
-  for (chat_op *op = ch_op_queue_pop(&outside); op; op = ch_op_queue_pop(&outside)) {
-    give(op, CHAT_E_CANCELED);
-    pull();
-  }
+  cancel_ops();
   ch_gateway_free(gateway);
   ch_arena_fini(&heard_arena);
   ck_assert_uint_eq(memory.live, 0);
