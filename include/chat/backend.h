@@ -152,7 +152,7 @@ typedef struct chat_log_append {
 typedef struct chat_log_read { /* CHAT_OP_LOG_READ: a long poll; comes back with at least one record, or none after wait_ms */
   chat_op op;
   uint32_t topic, partition;
-  uint64_t after; /* position; CHAT_E_GONE where records after it were cut */
+  uint64_t after; /* position; CHAT_E_GONE where records after it were cut, or where it is above the end (it is of another log, then) */
   uint32_t wait_ms;
   uint32_t count_max;     /* 1 to 4,096 */
   size_t bytes_max;       /* at least one record is given all the same */
@@ -160,7 +160,7 @@ typedef struct chat_log_read { /* CHAT_OP_LOG_READ: a long poll; comes back with
   size_t count;
 } chat_log_read;
 
-typedef struct chat_log_consumed { /* CHAT_OP_LOG_CONSUMED: everything up to `position` is stored: may be cut, a new owner starts there */
+typedef struct chat_log_consumed { /* CHAT_OP_LOG_CONSUMED: everything up to `position` is stored: may be cut, a new owner starts there. One above the end cuts nothing */
   chat_op op;
   uint32_t topic, partition;
   uint64_t position;

@@ -259,6 +259,7 @@ static bool do_consumed(log_mem *log, ch_port *port, chat_op *op, uint64_t now_m
   *status = p ? 0 : CHAT_E_INVALID;
   if (!p) return true;
   uint64_t offset = offset_after(log, consumed->position);
+  if (offset > end_offset(p)) return true; /* a position of another log */
   while (p->count && p->first_offset < offset) drop_first(log, p);
   return true;
 }

@@ -380,6 +380,7 @@ static uint64_t first_of_epoch(const ch_journal *journal, uint64_t epoch) {
 
 static uint64_t number_after(const ch_journal *journal, uint64_t epoch, uint64_t number) {
   uint64_t next = number + 1;
+  if (epoch > journal->config.epoch) return 0;
   if (epoch > newest(journal)->epoch) return UINT64_MAX;
   if (next < journal->segments[0].first && epoch <= journal->segments[0].epoch) return 0;
   uint64_t low = first_of_epoch(journal, epoch), high = first_of_epoch(journal, epoch + 1);

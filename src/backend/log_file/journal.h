@@ -70,7 +70,8 @@ void ch_journal_cut(ch_journal *journal, uint64_t number);
 
 /* Any thread. Oldest number kept and newest; 0, 0: empty and new. */
 void ch_journal_bounds(ch_journal *journal, uint64_t *first, uint64_t *end);
-/* Position (epoch and number) of a number that is kept; of `after`, the number that follows it, or 0 where it was cut; UINT64_MAX: it is of a later epoch. */
+/* Position (epoch and number) of a number that is kept; of `after`, the number that follows it, or 0 where that was cut or `after` is of no time of this log; UINT64_MAX: it is of this epoch,
+ * of which nothing is here yet. */
 uint64_t ch_journal_position(ch_journal *journal, uint64_t number);
 uint64_t ch_journal_after(ch_journal *journal, uint64_t after);
 

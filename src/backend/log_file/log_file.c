@@ -20,7 +20,7 @@
 #include "core/assert.h"
 #include "platform/condition.h"
 
-enum { PARTITIONS_MAX = 64, PATH_LEN_MAX = 3800, SEGMENT_LEN_MIN = 4096, APPEND_COUNT_MAX = 4096 };
+enum { PARTITIONS_MAX = 64, PATH_LEN_MAX = 3800, SEGMENT_LEN_MIN = 4096, COUNT_MAX = 4096 };
 static const size_t mib = 1024 * 1024;
 
 typedef struct file_log {
@@ -201,7 +201,7 @@ static size_t records_prepare(chat_log_append *append) {
 
 static int do_append(file_log *log, ch_port *port, chat_op *op) {
   chat_log_append *append = (chat_log_append *)op;
-  if (!find(log, append->topic, append->partition) || append->count == 0 || append->count > APPEND_COUNT_MAX) return CHAT_E_INVALID;
+  if (!find(log, append->topic, append->partition) || append->count == 0 || append->count > COUNT_MAX) return CHAT_E_INVALID;
   ch_log_wait *wait = wait_new(port, op);
   if (!wait) return CHAT_E_NOMEM;
   wait->bytes = records_prepare(append);
@@ -221,7 +221,7 @@ static int do_append(file_log *log, ch_port *port, chat_op *op) {
 static int do_read(file_log *log, ch_port *port, chat_op *op) {
   chat_log_read *read = (chat_log_read *)op;
   ch_log_partition *partition = find(log, read->topic, read->partition);
-  if (!partition || read->count_max == 0) return CHAT_E_INVALID;
+  if (!partition || read->count_max == 0 || read->count_max > COUNT_MAX) return CHAT_E_INVALID;
   ch_log_wait *wait = wait_new(port, op);
   if (!wait) return CHAT_E_NOMEM;
   pthread_mutex_lock(&log->lock);

@@ -41,9 +41,14 @@ static inline void bench_submit(bench_port *bench, void *op) {
   ch_assert(bench->backend.vtable->submit(bench->backend.self, bench->port, op) == 0);
 }
 
+/* The next finished op, or NULL where nothing is finished now. */
+static inline chat_op *bench_poll(bench_port *bench) {
+  return bench->backend.vtable->poll(bench->backend.self, bench->port);
+}
+
 static inline chat_op *bench_next(bench_port *bench) {
   for (;;) {
-    chat_op *op = bench->backend.vtable->poll(bench->backend.self, bench->port);
+    chat_op *op = bench_poll(bench);
     if (op) return op;
     pthread_mutex_lock(&bench->lock);
     while (bench->wakes == 0)
@@ -60,9 +65,19 @@ static inline int bench_do(bench_port *bench, void *op) {
   return ((chat_op *)op)->status;
 }
 
-static inline void bench_close(bench_port *bench) {
+static inline void bench_cancel(bench_port *bench) {
   bench->backend.vtable->port_cancel(bench->backend.self, bench->port);
+}
+
+/* Of a port whose ops are all back. */
+static inline void bench_port_close(bench_port *bench) {
+  bench_cancel(bench);
   bench->backend.vtable->port_free(bench->backend.self, bench->port);
+}
+
+/* The only port of a backend, and the backend. */
+static inline void bench_close(bench_port *bench) {
+  bench_port_close(bench);
   bench->backend.vtable->free(bench->backend.self);
 }
 
