@@ -257,7 +257,7 @@ typedef struct chat_store_state {
 typedef struct chat_store_range {
   chat_op op;
   uint8_t conversation_id[16];
-  chat_bytes user;   /* whose membership is wanted; its intervals come back in state.members[0] */
+  chat_bytes user;   /* whose membership is wanted; its intervals come back in state.members[0]; empty: nobody's, for the system reads what there is */
   uint64_t low, high; /* high 0: the head */
   uint32_t limit;     /* 1 to CHAT_PAGE_MAX */
   uint32_t newest_first;

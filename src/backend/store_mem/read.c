@@ -168,10 +168,10 @@ static int out_rows(const ch_store_mem *store, chat_store_range *range, uint64_t
 
 int ch_store_do_range(ch_store_mem *store, chat_op *op) {
   chat_store_range *range = (chat_store_range *)op;
-  if (range->limit == 0 || range->limit > CHAT_PAGE_MAX || !ch_user_id_valid(range->user)) return CHAT_E_INVALID;
+  if (range->limit == 0 || range->limit > CHAT_PAGE_MAX || (range->user.len && !ch_user_id_valid(range->user))) return CHAT_E_INVALID;
   const ch_stored_head *cell = ch_cell_get(&store->table, ch_cell_key_conversation(CH_CELL_HEAD, range->conversation_id));
   int error = ch_store_out_head(op, cell, range->conversation_id, &range->state);
-  if (!error) error = out_members_of(store, op, &range->user, 1, &range->state);
+  if (!error) error = out_members_of(store, op, &range->user, range->user.len != 0, &range->state);
   if (error) return error;
   range->row_count = 0;
   range->horizon = ch_store_horizon(store, range->conversation_id);

@@ -95,9 +95,9 @@ static int ask_membership(ch_gateway *gateway, ch_embedder_request *request, ch_
   return 0;
 }
 
-/* Of a direct conversation the two users are members by its id, which the caller has computed; the first message makes it. */
+/* Where the peer is named, the two users are members by the id that was made of them, and the first message makes the conversation. */
 static bool needs_membership(const ch_request *asked) {
-  return !asked->system && asked->send.conversation_id[0] != CH_CONVERSATION_ID_DIRECT;
+  return !asked->system && asked->send.peer.len == 0;
 }
 
 static int begin_send(ch_gateway *gateway, ch_embedder_request *request, const ch_request *asked, ch_now now) {

@@ -80,13 +80,12 @@ static int want(ch_batch *batch, ch_batch_conversation *entry, chat_bytes user) 
   return 0;
 }
 
-/* Each (conversation, user) is wanted once. */
+/* Each (conversation, user) is wanted once. What is no user's id is nobody's membership to ask for: the system's name is empty, and content may hold anything. */
 static int want_once(ch_batch *batch, ch_batch_conversation *entry, chat_bytes user) {
-  if (ch_conversation_knows(entry->conversation, user)) return 0;
+  if (!ch_user_id_valid(user) || ch_conversation_knows(entry->conversation, user)) return 0;
   uint8_t key[sizeof(size_t) + CHAT_USER_ID_MAX];
-  ch_assert(user.len <= CHAT_USER_ID_MAX);
   memcpy(key, &entry->conversation->batch_slot, sizeof(size_t));
-  if (user.len > 0) memcpy(key + sizeof(size_t), user.data, user.len);
+  memcpy(key + sizeof(size_t), user.data, user.len);
   int error = ch_hashmap_insert(&batch->asked, ch_bytes_of(key, sizeof(size_t) + user.len), batch);
   if (error) return error == CHAT_E_EXISTS ? 0 : error;
   return want(batch, entry, user);
