@@ -6,8 +6,6 @@
 #include "core/assert.h"
 #include "server/role/sequencer_partition.h"
 
-enum { READ_WAIT_MS = 10000, BACKOFF_MAX_MS = 5000 };
-
 static ch_partition *partition_of_node(ch_list *node) {
   return CH_LIST_ITEM(node, ch_partition, node);
 }
@@ -26,34 +24,29 @@ void ch_partition_put(ch_partition *partition, chat_op *op, bool waited) {
   ch_op_queue_push(&partition->sequencer->out, op);
 }
 
-static bool is_waited_for(const chat_op *op) {
-  return op->kind != CHAT_OP_LOG_READ && op->kind != CHAT_OP_LOG_CONSUMED;
+static bool is_of_reader(const chat_op *op) {
+  return op->kind == CHAT_OP_LOG_READ || op->kind == CHAT_OP_LOG_INFO;
 }
 
-static void schedule(ch_partition *partition, ch_now now) {
-  if (partition->retry_at_ms != CH_NEVER_MS) return;
-  partition->retry_at_ms = now.elapsed_ms + partition->backoff_ms;
-  partition->backoff_ms = partition->backoff_ms < BACKOFF_MAX_MS / 2 ? partition->backoff_ms * 2 : BACKOFF_MAX_MS;
-  partition->sequencer->stats.retries++;
+static bool is_waited_for(const chat_op *op) {
+  return !is_of_reader(op) && op->kind != CHAT_OP_LOG_CONSUMED;
+}
+
+static void schedule(const ch_partition *partition, ch_retry *retry, ch_now now) {
+  partition->sequencer->stats.retries += ch_retry_schedule(retry, now);
 }
 
 /* The next records are read while the batch before them is still under way, but not folded before its state is acknowledged. */
 static void read_on(ch_partition *partition, ch_now now) {
-  if (partition->is_reading || partition->next || partition->sequencer->is_stopping) return;
-  chat_log_read *op = ch_partition_op(partition, CHAT_OP_LOG_READ, sizeof *op);
+  ch_log_reader *reader = &partition->reader;
+  if (reader->is_outside || reader->next || ch_retry_is_waiting(&reader->retry) || partition->sequencer->is_stopping) return;
+  chat_op *op = ch_reader_ask(partition);
   if (!op) {
-    schedule(partition, now);
+    schedule(partition, &reader->retry, now);
     return;
   }
-  const ch_sequencer_config *config = &partition->sequencer->config;
-  op->topic = CHAT_TOPIC_MESSAGES;
-  op->partition = partition->number;
-  op->after = partition->read_position;
-  op->wait_ms = READ_WAIT_MS;
-  op->count_max = config->batch_count_max;
-  op->bytes_max = config->batch_bytes_max;
-  partition->is_reading = true;
-  ch_partition_put(partition, &op->op, false);
+  reader->is_outside = true;
+  ch_partition_put(partition, op, false);
 }
 
 /* ------------------------------------------------------------------------------------------------ states */
@@ -73,37 +66,41 @@ static void enter(ch_partition *partition, ch_partition_state state) {
   partition->state = state;
 }
 
-static void drop(ch_partition *partition, chat_op *op) {
+static void leave(ch_partition *partition, const chat_op *op) {
   partition->outside_count--;
   partition->pending_count -= is_waited_for(op);
-  if (op->kind == CHAT_OP_LOG_READ) partition->is_reading = false;
+  if (is_of_reader(op)) partition->reader.is_outside = false;
+}
+
+static void drop(ch_partition *partition, chat_op *op) {
+  leave(partition, op);
   ch_op_free(op);
 }
 
-/* Parked ops are given up: all of them, or those of the present step. */
-static void drop_parked(ch_partition *partition, bool reads_too) {
-  ch_op_queue kept = {0};
-  for (chat_op *op; (op = ch_op_queue_pop(&partition->parked));) {
-    if (is_waited_for(op) || reads_too) drop(partition, op);
-    else ch_op_queue_push(&kept, op);
-  }
-  partition->parked = kept;
+static void drop_parked(ch_partition *partition) {
+  for (chat_op *op; (op = ch_op_queue_pop(&partition->parked));)
+    drop(partition, op);
+}
+
+/* Nothing is done again. */
+static void give_up(ch_partition *partition) {
+  partition->retry.at_ms = partition->reader.retry.at_ms = CH_NEVER_MS;
+  drop_parked(partition);
 }
 
 static void end(ch_partition *partition, int fault) {
   if (partition->state == CH_PARTITION_ENDED) return;
   enter(partition, CH_PARTITION_ENDED);
   partition->fault = fault;
-  partition->retry_at_ms = CH_NEVER_MS;
-  drop_parked(partition, true);
+  give_up(partition);
 }
 
 /* The steps cannot go on: memory is out, or S3 said so. What is outside still borrows from the batch, so nothing goes before it is back. */
 static void pause(ch_partition *partition, int error, ch_now now) {
   if (partition->state != CH_PARTITION_PAUSED) enter(partition, CH_PARTITION_PAUSED);
   partition->forget_all |= error == CHAT_E_NOMEM;
-  drop_parked(partition, false);
-  schedule(partition, now);
+  drop_parked(partition);
+  schedule(partition, &partition->retry, now);
 }
 
 static void interrupt(ch_partition *partition, int error, ch_now now) {
@@ -119,8 +116,8 @@ static void work(ch_partition *partition, const ch_step *steps) {
 
 /* Takes the records that were read as the next batch. */
 static void begin_batch(ch_partition *partition, ch_now now) {
-  chat_log_read *read = partition->next;
-  partition->next = NULL;
+  chat_log_read *read = partition->reader.next;
+  partition->reader.next = NULL;
   work(partition, partition->batch_config.derives_heads ? ch_steps_derived : ch_steps_apart);
   int error = ch_batch_open(&partition->batch, read, &partition->map);
   if (error) interrupt(partition, error, now);
@@ -133,7 +130,7 @@ void ch_partition_rest(ch_partition *partition) {
 /* As far as it goes without an op's coming back. */
 static void proceed(ch_partition *partition, ch_now now) {
   for (;;) {
-    if (partition->state == CH_PARTITION_WAITING && partition->next && !partition->sequencer->is_stopping) begin_batch(partition, now);
+    if (partition->state == CH_PARTITION_WAITING && partition->reader.next && !partition->sequencer->is_stopping) begin_batch(partition, now);
     if (partition->state != CH_PARTITION_WORKING || partition->pending_count > 0) break;
     int error = partition->steps[partition->step++](partition);
     if (error) interrupt(partition, error, now);
@@ -144,7 +141,7 @@ static void proceed(ch_partition *partition, ch_now now) {
 
 /* From the store again. */
 static void resume(ch_partition *partition, ch_now now) {
-  if (partition->state != CH_PARTITION_PAUSED || partition->pending_count > 0 || partition->retry_at_ms != CH_NEVER_MS) return;
+  if (partition->state != CH_PARTITION_PAUSED || partition->pending_count > 0 || ch_retry_is_waiting(&partition->retry)) return;
   chat_log_read *read = partition->batch.read ? ch_batch_reset(&partition->batch) : NULL;
   if (partition->forget_all) ch_conversation_map_clear(&partition->map);
   partition->forget_all = false;
@@ -154,19 +151,6 @@ static void resume(ch_partition *partition, ch_now now) {
 }
 
 /* ------------------------------------------------------------------------------------------------ ops back */
-
-static bool is_worth_another_try(int status) {
-  switch (status) {
-  case CHAT_E_AGAIN:
-  case CHAT_E_UNKNOWN:
-  case CHAT_E_FULL:
-  case CHAT_E_IO:
-  case CHAT_E_NOMEM:
-  case CHAT_E_BUSY:
-  case CHAT_E_TIMEOUT: return true;
-  default: return false;
-  }
-}
 
 /* Of an APPEND that failed, the records that have a position are in the log. */
 static size_t keep_unwritten(chat_log_append *op) {
@@ -184,68 +168,70 @@ static bool has_left(chat_op *op) {
 
 static void park(ch_partition *partition, chat_op *op, ch_now now) {
   if (op->kind == CHAT_OP_STORE_STATE) ((chat_store_state *)(void *)op)->state = (chat_state){0};
-  if (op->kind == CHAT_OP_LOG_READ) ((chat_log_read *)(void *)op)->count = 0;
   op->status = 0;
   ch_op_queue_push(&partition->parked, op);
-  schedule(partition, now);
-}
-
-/* A READ that brought records is kept; true: not to be freed. */
-static bool took_read(ch_partition *partition, chat_log_read *op) {
-  if (op->count == 0 || partition->sequencer->is_stopping) return false;
-  ch_assert(!partition->next && op->records[0].position > partition->read_position);
-  partition->next = op;
-  partition->read_position = op->records[op->count - 1].position;
-  return true;
+  schedule(partition, &partition->retry, now);
 }
 
 static int took(ch_partition *partition, chat_op *op) {
   switch (op->kind) {
-  case CHAT_OP_LOG_INFO: partition->log_end = ((chat_log_info *)(void *)op)->end; return 0;
   case CHAT_OP_STORE_POSITION: partition->position = ((chat_store_position *)(void *)op)->position; return 0;
   case CHAT_OP_STORE_STATE: return ch_partition_took_state(partition, (chat_store_state *)(void *)op);
   default: return 0;
   }
 }
 
-static int fault_of(int status) {
-  if (status == CHAT_E_CANCELED) return 0; /* the port is being freed */
-  return status == CHAT_E_GONE || status == CHAT_E_CORRUPT ? status : CHAT_E_INTERNAL;
-}
-
-static void settle_read(ch_partition *partition, chat_log_read *op) {
-  partition->outside_count--;
-  partition->is_reading = false;
-  if (!took_read(partition, op)) ch_op_free(&op->op);
-}
-
 static void settle(ch_partition *partition, chat_op *op, ch_now now) {
-  int error = partition->state == CH_PARTITION_WORKING ? took(partition, op) : 0;
+  int error = took(partition, op);
   drop(partition, op);
   if (error) interrupt(partition, error, now);
-  else if (partition->pending_count == 0 && partition->parked.count == 0) partition->backoff_ms = partition->sequencer->config.retry_ms;
+  else if (partition->pending_count == 0) partition->retry.wait_ms = partition->sequencer->config.retry_ms;
+}
+
+static void fail(ch_partition *partition, chat_op *op) {
+  int status = op->status;
+  drop(partition, op);
+  end(partition, ch_status_fault(status));
+}
+
+static void back_to_steps(ch_partition *partition, chat_op *op, ch_now now) {
+  bool is_passing = ch_status_is_passing(op->status);
+  if (op->kind == CHAT_OP_LOG_CONSUMED || partition->state != CH_PARTITION_WORKING) drop(partition, op);
+  else if (is_passing && has_left(op)) park(partition, op, now);
+  else if (op->status && !is_passing) fail(partition, op);
+  else settle(partition, op, now);
+}
+
+/* A log that was not there for a while may have come back as another one. */
+static void reading_failed(ch_partition *partition, chat_op *op, ch_now now) {
+  partition->reader.is_sure = false;
+  drop(partition, op);
+  schedule(partition, &partition->reader.retry, now);
+}
+
+static void back_to_reader(ch_partition *partition, chat_op *op, ch_now now) {
+  if (partition->sequencer->is_stopping) {
+    drop(partition, op);
+  } else if (op->status) {
+    if (ch_status_is_passing(op->status)) reading_failed(partition, op, now);
+    else fail(partition, op);
+  } else {
+    leave(partition, op);
+    partition->reader.retry.wait_ms = partition->sequencer->config.retry_ms;
+    int fault = ch_reader_took(partition, op);
+    if (fault) end(partition, fault);
+  }
 }
 
 static void back(ch_partition *partition, chat_op *op, ch_now now) {
-  bool is_lost = op->kind == CHAT_OP_LOG_CONSUMED || (is_waited_for(op) && partition->state != CH_PARTITION_WORKING);
-  if (is_lost || partition->state == CH_PARTITION_ENDED) {
-    drop(partition, op);
-  } else if (is_worth_another_try(op->status) && has_left(op)) {
-    park(partition, op, now);
-  } else if (op->status && !is_worth_another_try(op->status)) {
-    int fault = fault_of(op->status);
-    drop(partition, op);
-    end(partition, fault);
-  } else if (op->kind == CHAT_OP_LOG_READ) {
-    settle_read(partition, (chat_log_read *)(void *)op);
-  } else {
-    settle(partition, op, now);
-  }
+  if (partition->state == CH_PARTITION_ENDED) drop(partition, op);
+  else if (is_of_reader(op)) back_to_reader(partition, op, now);
+  else back_to_steps(partition, op, now);
 }
 
 static void forget(ch_partition *partition) {
   ch_list_remove(&partition->node);
-  if (partition->next) ch_op_free(&partition->next->op);
+  if (partition->reader.next) ch_op_free(&partition->reader.next->op);
   ch_batch_fini(&partition->batch);
   ch_conversation_map_fini(&partition->map);
   ch_free(partition->sequencer->env.alloc, partition);
@@ -279,7 +265,6 @@ static chat_op *next_op(void *self) {
 /* ------------------------------------------------------------------------------------------------ time */
 
 static void try_again(ch_partition *partition, ch_now now) {
-  partition->retry_at_ms = CH_NEVER_MS;
   for (chat_op *op; (op = ch_op_queue_pop(&partition->parked));)
     ch_op_queue_push(&partition->sequencer->out, op);
   resume(partition, now);
@@ -289,16 +274,22 @@ static void try_again(ch_partition *partition, ch_now now) {
 static void tick(void *self, ch_now now) {
   ch_sequencer *sequencer = self;
   CH_LIST_FOR_EACH(node, &sequencer->partitions) {
-    if (partition_of_node(node)->retry_at_ms <= now.elapsed_ms) try_again(partition_of_node(node), now);
+    ch_partition *partition = partition_of_node(node);
+    if (ch_retry_take_due(&partition->reader.retry, now)) proceed(partition, now);
+    if (ch_retry_take_due(&partition->retry, now)) try_again(partition, now);
   }
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b) {
+  return a < b ? a : b;
 }
 
 static uint64_t deadline_ms(const void *self) {
   const ch_sequencer *sequencer = self;
   uint64_t deadline = CH_NEVER_MS;
   CH_LIST_FOR_EACH(node, &sequencer->partitions) {
-    uint64_t at = partition_of_node(node)->retry_at_ms;
-    if (at < deadline) deadline = at;
+    const ch_partition *partition = partition_of_node(node);
+    deadline = earlier(deadline, earlier(partition->retry.at_ms, partition->reader.retry.at_ms));
   }
   return deadline;
 }
@@ -326,7 +317,7 @@ void ch_sequencer_free(ch_sequencer *sequencer) {
     drop(op->owner, op);
   while (!ch_list_is_empty(&sequencer->partitions)) {
     ch_partition *partition = partition_of_node(sequencer->partitions.next);
-    drop_parked(partition, true);
+    drop_parked(partition);
     ch_assert(partition->outside_count == 0);
     forget(partition);
   }
@@ -357,8 +348,7 @@ int ch_sequencer_assign(ch_sequencer *sequencer, uint32_t number, ch_now now) {
   if (!partition) return CHAT_E_NOMEM;
   partition->sequencer = sequencer;
   partition->number = number;
-  partition->backoff_ms = sequencer->config.retry_ms;
-  partition->retry_at_ms = CH_NEVER_MS;
+  partition->retry = partition->reader.retry = ch_retry_of(sequencer->config.retry_ms);
   configure_batch(partition);
   ch_conversation_map_init(&partition->map, sequencer->env.alloc, sequencer->config.conversations_max, partition->batch_config.seed);
   ch_batch_init(&partition->batch, &partition->batch_config);
@@ -372,8 +362,7 @@ int ch_sequencer_assign(ch_sequencer *sequencer, uint32_t number, ch_now now) {
 void ch_sequencer_revoke(ch_sequencer *sequencer, uint32_t number) {
   ch_partition *partition = find(sequencer, number);
   if (!partition) return;
-  drop_parked(partition, true);
-  partition->retry_at_ms = CH_NEVER_MS;
+  give_up(partition);
   partition->revoked = true;
   if (partition->outside_count == 0) forget(partition);
 }

@@ -40,8 +40,8 @@ void ch_sequencer_revoke(ch_sequencer *sequencer, uint32_t partition);
 void ch_sequencer_stop(ch_sequencer *sequencer);
 bool ch_sequencer_idle(const ch_sequencer *sequencer);
 
-/* 0, or why a partition stands still until an operator acts: CHAT_E_CORRUPT (a record that is none), CHAT_E_GONE (log identity or end
- * contradict the stored position), CHAT_E_INTERNAL. */
+/* 0, or why a partition stands still until an operator acts: CHAT_E_CORRUPT (a record that is none; what is before it is committed), CHAT_E_GONE (the log
+ * ends before the stored position, or has another identity than earlier in this owner's life; the store keeps none), CHAT_E_INTERNAL. */
 int ch_sequencer_fault(const ch_sequencer *sequencer, uint32_t partition);
 
 typedef struct ch_sequencer_stats {

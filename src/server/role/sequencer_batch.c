@@ -25,6 +25,7 @@ static void clear(ch_batch *batch) {
   batch->conversations = NULL;
   batch->rows = NULL;
   batch->count = batch->conversation_count = batch->row_count = 0;
+  batch->is_cut = false;
   batch->counts = (ch_batch_counts){0};
 }
 
@@ -120,14 +121,21 @@ static int make_tables(ch_batch *batch, size_t count) {
   return ch_fanout_init(&batch->verdicts, &batch->arena, batch->config->delivery_partitions, batch->config->derives_heads);
 }
 
+static int open_records(ch_batch *batch, ch_conversation_map *map) {
+  const chat_log_record *records = batch->read->records;
+  int error = 0;
+  while (batch->count < batch->read->count && !(error = open_record(batch, map, &records[batch->count], &batch->records[batch->count])))
+    batch->position = records[batch->count++].position;
+  return error;
+}
+
 int ch_batch_open(ch_batch *batch, chat_log_read *read, ch_conversation_map *map) {
   ch_assert(!batch->read && read->count > 0);
   batch->read = read;
-  batch->position = read->records[read->count - 1].position;
   int error = make_tables(batch, read->count);
-  for (size_t i = 0; i < read->count && !error; i++, batch->count++)
-    error = open_record(batch, map, &read->records[i], &batch->records[i]);
-  return error;
+  if (!error) error = open_records(batch, map);
+  batch->is_cut = error == CHAT_E_CORRUPT && batch->count > 0;
+  return batch->is_cut ? 0 : error;
 }
 
 /* ------------------------------------------------------------------------------------------------ fold */

@@ -43,6 +43,7 @@ typedef struct ch_batch {
   ch_arena arena;
   chat_log_read *read; /* NULL: no batch */
   uint64_t position;   /* of its last record */
+  bool is_cut;         /* the record behind its last one is none */
   ch_batch_record *records;
   size_t count;
   ch_batch_conversation *conversations;
@@ -57,7 +58,8 @@ typedef struct ch_batch {
 void ch_batch_init(ch_batch *batch, const ch_batch_config *config);
 void ch_batch_fini(ch_batch *batch);
 
-/* Takes a READ with records over, decodes them and finds their conversations and what is to be loaded. CHAT_E_CORRUPT: a record that is none; CHAT_E_NOMEM. */
+/* Takes a READ with records over, decodes them and finds their conversations and what is to be loaded. The batch ends before a record that is none.
+ * CHAT_E_CORRUPT: that is the first one; CHAT_E_NOMEM. */
 int ch_batch_open(ch_batch *batch, chat_log_read *read, ch_conversation_map *map);
 /* Judges every record that its conversation does not have yet. Everything wanted is loaded. CHAT_E_NOMEM: the conversations are in pieces. */
 int ch_batch_fold(ch_batch *batch);

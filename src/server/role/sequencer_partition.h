@@ -6,15 +6,17 @@
  *
  *   WORKING   in the steps of its opening or of a batch             → WAITING (last step done), PAUSED (memory, S3), ENDED
  *   WAITING   nothing to do until a READ brings records             → WORKING, ENDED
- *   PAUSED    begins its steps anew at retry_at_ms, from the store  → WORKING, ENDED
+ *   PAUSED    begins its steps anew when `retry` is due, from the store → WORKING, ENDED
  *   ENDED     final: a fault, or its port is being freed (fault 0)
  *
- * An op that ends AGAIN, UNKNOWN, FULL, IO … is parked and put out again as it is at retry_at_ms: all writes are idempotent.
+ * An op of a step that ends AGAIN, UNKNOWN, FULL, IO … is parked and put out again as it is when `retry` is due: all writes are idempotent. The reader, which works
+ * beside the steps, asks anew.
  * A revoked partition does nothing more, but stays until its ops are back, because they borrow from it.
  */
 #ifndef CH_SERVER_ROLE_SEQUENCER_PARTITION_H
 #define CH_SERVER_ROLE_SEQUENCER_PARTITION_H
 
+#include "server/role/retry.h"
 #include "server/role/sequencer.h"
 #include "server/role/sequencer_batch.h"
 
@@ -22,6 +24,16 @@ typedef enum ch_partition_state { CH_PARTITION_WORKING = 1, CH_PARTITION_WAITING
 
 typedef struct ch_partition ch_partition;
 typedef int (*ch_step)(ch_partition *partition); /* 0; CHAT_E_NOMEM, CHAT_E_AGAIN: pause and begin anew; any other: fault */
+
+typedef struct ch_log_reader {
+  bool is_outside;     /* its op, one at a time */
+  bool is_sure;        /* that this is the log whose records were stored */
+  bool has_identity;
+  uint8_t identity[16];
+  uint64_t after;      /* position of the last record that was read, at first of the last one that was stored */
+  chat_log_read *next; /* records that wait for the batch before them */
+  ch_retry retry;
+} ch_log_reader;
 
 struct ch_partition {
   ch_list node;
@@ -37,15 +49,10 @@ struct ch_partition {
   bool forget_all;      /* PAUSED: what is in memory is in pieces */
 
   uint64_t position; /* stored and acknowledged */
-  uint64_t log_end;  /* as the log said at the opening */
-
-  bool is_reading;        /* a READ is out, or parked */
-  uint64_t read_position; /* of the last record that was read */
-  chat_log_read *next;    /* records that wait for the batch before them */
+  ch_log_reader reader;
 
   ch_op_queue parked;
-  uint32_t backoff_ms;
-  uint64_t retry_at_ms; /* elapsed; CH_NEVER_MS: nothing to do again */
+  ch_retry retry; /* of the steps */
 
   ch_batch_config batch_config;
   ch_conversation_map map;
@@ -69,6 +76,11 @@ void *ch_partition_op(ch_partition *partition, uint32_t kind, size_t len);
 void ch_partition_put(ch_partition *partition, chat_op *op, bool waited);
 /* The last step of a table is done: what next? */
 void ch_partition_rest(ch_partition *partition);
+
+/* sequencer_reader.c */
+chat_op *ch_reader_ask(ch_partition *partition); /* NULL: no memory */
+/* Its op with status 0, which it frees or keeps in `next`. 0, or why the partition stands still. */
+int ch_reader_took(ch_partition *partition, chat_op *op);
 
 /* sequencer_steps.c, for the ops that come back with status 0. */
 int ch_partition_took_state(ch_partition *partition, const chat_store_state *op);

@@ -8,24 +8,17 @@
 /* ------------------------------------------------------------------------------------------------ opening */
 
 static int ask_where(ch_partition *partition) {
-  chat_log_info *info = ch_partition_op(partition, CHAT_OP_LOG_INFO, sizeof *info);
-  if (!info) return CHAT_E_NOMEM;
-  info->topic = CHAT_TOPIC_MESSAGES;
-  info->partition = partition->number;
-  ch_partition_put(partition, &info->op, true);
-
-  chat_store_position *stored = ch_partition_op(partition, CHAT_OP_STORE_POSITION, sizeof *stored);
-  if (!stored) return CHAT_E_NOMEM;
-  stored->topic = CHAT_TOPIC_MESSAGES;
-  stored->partition = partition->number;
-  ch_partition_put(partition, &stored->op, true);
+  chat_store_position *op = ch_partition_op(partition, CHAT_OP_STORE_POSITION, sizeof *op);
+  if (!op) return CHAT_E_NOMEM;
+  op->topic = CHAT_TOPIC_MESSAGES;
+  op->partition = partition->number;
+  ch_partition_put(partition, &op->op, true);
   return 0;
 }
 
-/* A log that ends before what was already stored is another log, or lost records: to go on would give numbers twice. */
+/* The log is asked afterwards: what it says of its end covers whatever an owner before this one has stored meanwhile. */
 static int begin_there(ch_partition *partition) {
-  if (partition->position > partition->log_end) return CHAT_E_GONE;
-  partition->read_position = partition->position;
+  partition->reader.after = partition->position;
   ch_partition_rest(partition);
   return 0;
 }
@@ -164,11 +157,13 @@ static void say_consumed(ch_partition *partition) {
   ch_partition_put(partition, &op->op, false);
 }
 
+/* A batch that ends before a record that is none is the last one. */
 static int finish(ch_partition *partition) {
-  partition->position = partition->batch.position;
+  ch_batch *batch = &partition->batch;
+  int error = batch->is_cut ? CHAT_E_CORRUPT : 0;
+  partition->position = batch->position;
   count(partition);
   say_consumed(partition);
-  ch_batch *batch = &partition->batch;
   for (size_t i = 0; i < batch->conversation_count; i++)
     batch->conversations[i].conversation->batch_slot = 0;
   for (size_t i = 0; i < batch->conversation_count; i++)
@@ -177,7 +172,7 @@ static int finish(ch_partition *partition) {
   ch_batch_close(batch);
   ch_conversation_map_trim(&partition->map);
   ch_partition_rest(partition);
-  return 0;
+  return error;
 }
 
 const ch_step ch_steps_opening[] = {ask_where, begin_there, NULL};

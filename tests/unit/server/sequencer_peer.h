@@ -114,16 +114,16 @@ static void fill_info(chat_log_info *op) {
 }
 
 static UNUSED void opens_at(uint64_t stored) {
-  chat_log_info *info = take_op(CHAT_OP_LOG_INFO);
-  ck_assert_uint_eq(info->topic, CHAT_TOPIC_MESSAGES);
-  ck_assert_uint_eq(info->partition, partition);
-  fill_info(info);
-  give(info, 0);
   chat_store_position *position = take_op(CHAT_OP_STORE_POSITION);
   ck_assert_uint_eq(position->topic, CHAT_TOPIC_MESSAGES);
   ck_assert_uint_eq(position->partition, partition);
   position->position = stored;
   give(position, 0);
+  chat_log_info *info = take_op(CHAT_OP_LOG_INFO);
+  ck_assert_uint_eq(info->topic, CHAT_TOPIC_MESSAGES);
+  ck_assert_uint_eq(info->partition, partition);
+  fill_info(info);
+  give(info, 0);
 }
 
 static UNUSED void assign(uint64_t stored) {
