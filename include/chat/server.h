@@ -110,9 +110,11 @@ CHAT_API int chat_server_start(chat_server *server);
 CHAT_API int chat_server_port(const chat_server *server, const char *what);
 /* Reads keys and certificates again. Any thread. CHAT_E_INVALID: the new ones are not good, the old ones stay. */
 CHAT_API int chat_server_reload(chat_server *server);
-/* Drains and ends: at most deadline_ms. CHAT_E_TIMEOUT: clients or work were cut off. Any thread, once. */
+/* Drains for at most deadline_ms and ends, which takes a second more at worst. CHAT_E_TIMEOUT: clients or work were cut off, or a backend of the embedder still holds an op.
+ * CHAT_E_CLOSED: does not run. CHAT_E_INVALID: called inside a hook, whose thread cannot wait for its own end. Any other thread, once. */
 CHAT_API int chat_server_stop(chat_server *server, uint32_t deadline_ms);
-CHAT_API void chat_server_free(chat_server *server); /* stops at once where it still runs */
+/* Stops at once where it still runs. Waits for a backend that still holds an op. Not inside a hook, and no other call may be under way or follow. */
+CHAT_API void chat_server_free(chat_server *server);
 
 /* The text of --help, of a sample configuration file, of docs/options.md: written to `out` (cut to len, NUL-terminated); returns the length of the whole. */
 enum { CHAT_PRINT_HELP = 1, CHAT_PRINT_SAMPLE = 2, CHAT_PRINT_MARKDOWN = 3 };

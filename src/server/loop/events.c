@@ -78,11 +78,14 @@ int ch_errand_new(ch_events *events, uint64_t tag, size_t awaited, ch_errand **o
     return CHAT_E_NOMEM;
   }
   call->awaited = awaited;
-  pthread_mutex_lock(&events->lock);
-  ch_list_push_back(&events->under_way, &call->node);
-  pthread_mutex_unlock(&events->lock);
   *out = call;
   return 0;
+}
+
+void ch_errand_begin(ch_errand *call) {
+  pthread_mutex_lock(&call->events->lock);
+  ch_list_push_back(&call->events->under_way, &call->node);
+  pthread_mutex_unlock(&call->events->lock);
 }
 
 void ch_errand_drop(ch_errand *call) {

@@ -19,7 +19,7 @@ typedef struct ch_events {
   const ch_allocator *alloc;
   pthread_mutex_t lock;
   pthread_cond_t changed;
-  ch_list under_way; /* calls */
+  ch_list under_way; /* calls that were begun */
   ch_list ready;     /* calls that ended, and faults, oldest first */
   size_t call_count, fault_count;
   int fd; /* eventfd: not 0 exactly while `ready` is not empty */
@@ -39,8 +39,10 @@ int ch_events_init(ch_events *events, const ch_allocator *alloc); /* CHAT_E_NOME
 /* Frees what was not pulled. No call is under way. */
 void ch_events_fini(ch_events *events);
 
-/* A call that awaits `awaited` answers. CHAT_E_BUSY, CHAT_E_NOMEM. */
+/* A call that awaits `awaited` answers; the caller's until it is begun, answered or dropped. CHAT_E_BUSY, CHAT_E_NOMEM. */
 int ch_errand_new(ch_events *events, uint64_t tag, size_t awaited, ch_errand **call);
+/* Others work on it from now on: ch_events_cancel ends it too. */
+void ch_errand_begin(ch_errand *call);
 /* The request came to nothing: no event. */
 void ch_errand_drop(ch_errand *call);
 /* One answer: counts are summed up, the first error stays. With the last one the reply is there, and the call no longer the caller's. */

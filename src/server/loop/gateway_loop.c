@@ -218,6 +218,10 @@ void ch_gateway_loop_end(ch_gateway_loop *loop) {
   want(loop, ENDING);
 }
 
+bool ch_gateway_loop_is_current(const ch_gateway_loop *loop) {
+  return ch_turn_loop_is_current(&loop->turns);
+}
+
 /* A thread that ran has left everything quiet; where none ran nothing was ever submitted. */
 void ch_gateway_loop_free(ch_gateway_loop *loop) {
   if (!loop) return;

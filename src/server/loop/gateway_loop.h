@@ -53,6 +53,8 @@ void ch_gateway_loop_reload(ch_gateway_loop *loop);
 void ch_gateway_loop_drain(ch_gateway_loop *loop, uint32_t spread_ms);
 bool ch_gateway_loop_drained(const ch_gateway_loop *loop);
 void ch_gateway_loop_end(ch_gateway_loop *loop);
+/* Is the caller inside a turn of it? */
+bool ch_gateway_loop_is_current(const ch_gateway_loop *loop);
 /* Waits for the thread. NULL is a no-op; end was asked, or it never started. */
 void ch_gateway_loop_free(ch_gateway_loop *loop);
 

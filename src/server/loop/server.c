@@ -11,6 +11,7 @@
 #include "server/loop/server_parts.h"
 
 enum { CONFIG_FILE_MAX = 1024 * 1024, PRINT_MAX = 256 * 1024, GONE_AFTER_MS = 0 };
+enum { CLOSE_MS = 1000 }; /* for closing, where draining has used up the deadline */
 
 /* ------------------------------------------------------------------------------------------------ new and free */
 
@@ -36,6 +37,7 @@ static int take_seams(ch_seams *seams, const chat_server_config *given) {
   if (config.allocator) seams->alloc = *config.allocator;
   seams->clock = config.clock ? *config.clock : ch_platform_clock();
   if (config.log) seams->sink = *config.log;
+  if (config.hooks && config.hooks->size < sizeof config.hooks->size) return CHAT_E_INVALID;
   if (config.hooks) copy_sized(&seams->hooks, sizeof seams->hooks, config.hooks, config.hooks->size);
   take_backend(seams, CH_BACKEND_LOG, config.message_log);
   take_backend(seams, CH_BACKEND_STORE, config.store);
@@ -84,7 +86,7 @@ int chat_server_new(uint32_t api_version, const chat_server_config *config, chat
   if (!out) return CHAT_E_INVALID;
   *out = NULL;
   if (!is_served(api_version)) return CHAT_E_VERSION;
-  if (config && (config->size < sizeof config->size || (config->hooks && config->hooks->size < sizeof config->hooks->size))) return CHAT_E_INVALID;
+  if (config && config->size < sizeof config->size) return CHAT_E_INVALID;
   const ch_allocator *alloc = config && config->size >= offsetof(chat_server_config, allocator) + sizeof config->allocator ? config->allocator : NULL;
   chat_server *server = ch_calloc(alloc, 1, sizeof *server);
   if (!server) return CHAT_E_NOMEM;
@@ -102,9 +104,19 @@ static void wipe(void *secret, size_t len) {
   __asm__ volatile("" : : "r"(secret) : "memory"); /* or the compiler drops the memset */
 }
 
+/* The memory of what is still closing cannot be given back: this waits. */
+static void await_closer(chat_server *server) {
+  if (!server->has_closer) return;
+  pthread_join(server->closer, NULL);
+  server->has_closer = false;
+  ch_lws_log_detach(&server->lws_log);
+  ch_events_cancel(&server->events);
+}
+
 void chat_server_free(chat_server *server) {
   if (!server) return;
   if (server->state == CH_SERVER_RUNNING) chat_server_stop(server, GONE_AFTER_MS);
+  await_closer(server);
   chat_allocator alloc = server->seams.alloc;
   bool has_alloc = server->seams.has_alloc;
   ch_events_fini(&server->events);
@@ -294,15 +306,56 @@ static bool drain(chat_server *server, uint32_t deadline_ms) {
   return wait_until(server, worker_drained, &until) && in_time;
 }
 
-int chat_server_stop(chat_server *server, uint32_t deadline_ms) {
-  if (!server) return CHAT_E_INVALID;
-  pthread_mutex_lock(&server->lock);
-  bool is_mine = server->state == CH_SERVER_RUNNING;
-  if (is_mine) server->state = CH_SERVER_STOPPING;
-  pthread_mutex_unlock(&server->lock);
-  if (!is_mine) return CHAT_E_CLOSED;
-  bool in_time = drain(server, deadline_ms);
+static void *close_all(void *arg) {
+  chat_server *server = arg;
   ch_server_close(server);
+  pthread_mutex_lock(&server->lock);
+  server->is_closed = true;
+  pthread_cond_broadcast(&server->changed);
+  pthread_mutex_unlock(&server->lock);
+  return NULL;
+}
+
+static bool has_closed(const chat_server *server) {
+  return server->is_closed;
+}
+
+/* On a thread of its own, for a backend may hold on to an op for ever. false: it does. */
+static bool close_until(chat_server *server, const struct timespec *until) {
+  server->has_closer = pthread_create(&server->closer, NULL, close_all, server) == 0;
+  if (!server->has_closer) close_all(server);
+  if (!wait_until(server, has_closed, until)) return false;
+  if (server->has_closer) pthread_join(server->closer, NULL);
+  server->has_closer = false;
+  return true;
+}
+
+/* Under the lock. A thread of the server cannot wait for its own end. */
+static bool is_inside(const chat_server *server) {
+  bool inside = server->worker && ch_worker_loop_is_current(server->worker);
+  for (size_t i = 0; i < server->gateway_count; i++) inside = inside || ch_gateway_loop_is_current(server->gateways[i]);
+  return inside;
+}
+
+static int begin_stop(chat_server *server) {
+  pthread_mutex_lock(&server->lock);
+  int error = server->state != CH_SERVER_RUNNING ? CHAT_E_CLOSED : is_inside(server) ? CHAT_E_INVALID : 0;
+  if (!error) server->state = CH_SERVER_STOPPING;
+  pthread_mutex_unlock(&server->lock);
+  return error;
+}
+
+int chat_server_stop(chat_server *server, uint32_t deadline_ms) {
+  int error = server ? begin_stop(server) : CHAT_E_INVALID;
+  if (error) return error;
+  uint64_t began_ms = server->seams.clock.elapsed_ms(server->seams.clock.arg);
+  bool in_time = drain(server, deadline_ms);
+  uint64_t used_ms = server->seams.clock.elapsed_ms(server->seams.clock.arg) - began_ms;
+  struct timespec until = ch_condition_in_ms(used_ms + CLOSE_MS < deadline_ms ? (int)(deadline_ms - used_ms) : CLOSE_MS);
+  if (!close_until(server, &until)) {
+    log_life(server, "server stopped, but a backend does not let go of its work");
+    return CHAT_E_TIMEOUT;
+  }
   ch_events_cancel(&server->events);
   log_life(server, in_time ? "server stopped" : "server stopped, clients or work were cut off");
   ch_lws_log_detach(&server->lws_log);

@@ -17,7 +17,7 @@ enum { CH_THREADS_MAX = 64, CH_PROBLEM_MAX = 1024, CH_SERVER_NAME_MAX = 40 };
 
 /*   NEW      options are set                                            → RUNNING (start)
  *   RUNNING  threads run, requests are taken                            → STOPPING (stop)
- *   STOPPING clients are sent away, work is finished                    → STOPPED
+ *   STOPPING clients are sent away, work is finished, parts are closed  → STOPPED; or free, where a backend does not let go
  *   STOPPED  final; events may still be pulled */
 typedef enum ch_server_state { CH_SERVER_NEW, CH_SERVER_RUNNING, CH_SERVER_STOPPING, CH_SERVER_STOPPED } ch_server_state;
 
@@ -62,6 +62,8 @@ struct chat_server {
   pthread_mutex_t lock; /* of state, and of gateways while others than start and stop use them */
   pthread_cond_t changed;
   ch_server_state state;
+  pthread_t closer; /* while has_closer: closes what start has made */
+  bool has_closer, is_closed;
 };
 
 /* server_plan.c: reads the options. CHAT_E_INVALID, CHAT_E_TLS, with a sentence in server->problem. */

@@ -8,13 +8,15 @@
 #include "server/loop/hooks.h"
 #include "server/loop/server_parts.h"
 
-enum { TO_ONE = 1, PAYLOAD_MAX = 128 * 1024 };
+enum { TO_ALL = 0, TO_ONE = 1, PAYLOAD_MAX = 128 * 1024 };
 
 /* ------------------------------------------------------------------------------------------------ calls and letters */
 
-static int open_call(chat_server *server, uint64_t tag, size_t awaited, ch_errand **call) {
+/* `to`: TO_ONE gateway, TO_ALL. */
+static int open_call(chat_server *server, uint64_t tag, size_t to, ch_errand **call) {
   pthread_mutex_lock(&server->lock);
   bool is_running = server->state == CH_SERVER_RUNNING && server->gateway_count > 0;
+  size_t awaited = to == TO_ALL ? server->gateway_count : to;
   pthread_mutex_unlock(&server->lock);
   *call = NULL;
   return is_running ? ch_errand_new(&server->events, tag, awaited, call) : CHAT_E_CLOSED;
@@ -40,6 +42,7 @@ static int post_all(chat_server *server, ch_errand *call, size_t count, const ch
   pthread_mutex_lock(&server->lock);
   int error = server->state == CH_SERVER_RUNNING ? 0 : CHAT_E_CLOSED;
   bool is_posted = false;
+  if (!error) ch_errand_begin(call);
   for (size_t i = 0; !error && i < count; i++) {
     int posted = post(server, call, i, request);
     if (posted && !is_posted) error = posted;
@@ -226,7 +229,7 @@ int chat_server_request_history(chat_server *server, uint64_t tag, const uint8_t
 static int shut_out(chat_server *server, uint64_t tag, ch_request *request, chat_bytes user, const uint8_t *device_id) {
   if (!server || !ch_user_id_valid(user)) return CHAT_E_INVALID;
   ch_errand *call;
-  int error = open_call(server, tag, server->gateway_count, &call);
+  int error = open_call(server, tag, TO_ALL, &call);
   if (error) return error;
   if (device_id) memcpy(request->device_id, device_id, sizeof request->device_id);
   error = keep(call, user.data, user.len, &request->user);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/loop/turn_loop.h"
 
+#include <stdatomic.h>
+
 #include "core/assert.h"
 
 enum { OWN_HANDLES = 3 }; /* wake, timer, prepare */
@@ -56,6 +58,7 @@ int ch_turn_loop_init(ch_turn_loop *loop, chat_clock clock, uint64_t (*turn)(voi
 
 static void *run(void *arg) {
   ch_turn_loop *loop = arg;
+  atomic_store(&loop->self, pthread_self());
   uv_run(&loop->uv, UV_RUN_DEFAULT);
   return NULL;
 }
@@ -90,6 +93,10 @@ void ch_turn_loop_end(ch_turn_loop *loop) {
   uv_close((uv_handle_t *)&loop->prepare, NULL);
   uv_close((uv_handle_t *)&loop->timer, NULL);
   uv_close((uv_handle_t *)&loop->wake, NULL);
+}
+
+bool ch_turn_loop_is_current(const ch_turn_loop *loop) {
+  return pthread_equal(atomic_load(&loop->self), pthread_self());
 }
 
 void ch_turn_loop_join(ch_turn_loop *loop) {

@@ -26,6 +26,7 @@ typedef struct ch_turn_loop {
   void *arg;
   pthread_t thread;
   bool is_running;
+  _Atomic pthread_t self; /* the thread as it calls itself; 0: it does not run yet */
 } ch_turn_loop;
 
 /* Makes the loop, without a thread. CHAT_E_NOMEM (also: no descriptors left). */
@@ -37,6 +38,8 @@ ch_now ch_turn_loop_now(const ch_turn_loop *loop);
 bool ch_turn_loop_is_alone(ch_turn_loop *loop);
 /* From inside a turn: it was the last one; handles of others must be closed or closing. */
 void ch_turn_loop_end(ch_turn_loop *loop);
+/* Is the caller inside a turn? Any thread. */
+bool ch_turn_loop_is_current(const ch_turn_loop *loop);
 /* Waits for the thread, where it was started. */
 void ch_turn_loop_join(ch_turn_loop *loop);
 /* No thread runs, no wake may follow. Runs what closing handles still ask for, and frees the loop. */

@@ -232,6 +232,10 @@ void ch_worker_loop_end(ch_worker_loop *loop) {
   want(loop, ENDING);
 }
 
+bool ch_worker_loop_is_current(const ch_worker_loop *loop) {
+  return ch_turn_loop_is_current(&loop->turns);
+}
+
 void ch_worker_loop_free(ch_worker_loop *loop) {
   if (!loop) return;
   const ch_allocator *alloc = loop->config.env->alloc;

@@ -42,6 +42,8 @@ int ch_worker_loop_start(ch_worker_loop *loop);
 void ch_worker_loop_drain(ch_worker_loop *loop);
 bool ch_worker_loop_drained(const ch_worker_loop *loop);
 void ch_worker_loop_end(ch_worker_loop *loop);
+/* Is the caller inside a turn of it? */
+bool ch_worker_loop_is_current(const ch_worker_loop *loop);
 /* Waits for the thread. NULL is a no-op; end was asked, or it never started. */
 void ch_worker_loop_free(ch_worker_loop *loop);
 

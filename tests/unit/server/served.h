@@ -25,8 +25,8 @@ static inline uint64_t served_now_ms(void) {
   return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static inline chat_bytes served_text(const char *text) {
-  return (chat_bytes){(const uint8_t *)text, strlen(text)};
+static inline void served_pause(void) {
+  nanosleep(&(struct timespec){.tv_nsec = 5 * 1000 * 1000}, NULL);
 }
 
 static inline bool served_is(chat_bytes bytes, const char *text) {
@@ -127,7 +127,7 @@ static inline const chat_server_event *served_history(chat_server *server, const
     ck_assert_int_eq(chat_server_request_history(server, 78, conversation_id, 0, UINT64_MAX, CHAT_PAGE_MAX), 0);
     const chat_server_event *event = served_reply(server, 78);
     if (event->status == 0 && event->head >= head) return event;
-    nanosleep(&(struct timespec){.tv_nsec = 5 * 1000 * 1000}, NULL);
+    served_pause();
   }
   ck_abort_msg("the history does not get to its head");
   return NULL;
