@@ -672,6 +672,8 @@ typedef struct chat_cache_vtable {
   /* What of a conversation's history is here: a set of intervals (low, high], merged where they touch. cover adds one; covered visits in rising order. */
   int (*cover)(void *self, const uint8_t conversation_id[16], uint64_t low, uint64_t high);
   int (*covered)(void *self, const uint8_t conversation_id[16], int (*visit)(void *arg, uint64_t low, uint64_t high), void *arg);
+  /* All rows of a conversation go, out of the index too, and nothing of it is covered. */
+  int (*history_forget)(void *self, const uint8_t conversation_id[16]);
   /* Full text, newest first by message_id; rules as for CHAT_OP_STORE_SEARCH. Rows become findable when `index` was called outside a transaction: it indexes at most `count_max`
    * rows and returns how many, 0 when nothing is left, or an error. */
   int (*search)(void *self, chat_bytes query, const uint8_t *conversation_id, uint64_t before_message_id, uint32_t limit,

@@ -65,7 +65,7 @@ CHAT_API void chat_client_free(chat_client *client);
 enum {
   CHAT_EVENT_NONE = 0,
   CHAT_EVENT_REPLY = 1,        /* ends the request `tag`: status, and what the request says that it gives */
-  CHAT_EVENT_RESYNC = 2,       /* events were dropped: read again what you show */
+  CHAT_EVENT_RESYNC = 2,       /* events were dropped, or the server has begun a conversation anew: read again what you show */
   CHAT_EVENT_STATE = 3,        /* `state` is now this CHAT_STATE_*; status: why; also where the reason alone is another (CONNECTING: the last attempt failed by status) */
   CHAT_EVENT_MESSAGE = 4,      /* messages[0] was stored: a new event of a conversation, one's own too; rising seq within a conversation but for history that is filled in */
   CHAT_EVENT_OUTBOX = 5,       /* messages[0], one's own, has a new tick; refused: status says why */
@@ -267,8 +267,9 @@ CHAT_API int chat_client_conversations(chat_client *client, uint64_t tag, uint64
 CHAT_API int chat_client_conversation(chat_client *client, uint64_t tag, const uint8_t conversation_id[16]);
 
 /* A page of history in rising seq: the `limit` events (1 to CHAT_PAGE_MAX) before `before_seq` (0: the newest, then the outbox rows after them),
- * or with after_seq > 0 those after it. From the cache; what is missing there is fetched from the server where online. Reply: messages, more; CHAT_E_OFFLINE with what is here where
- * something is missing and there is no connection (gap_before marks where). local != 0: never asks the server. */
+ * or with after_seq > 0 those after it. From the cache; what is missing there is fetched from the server where online. Reply: messages, more; where
+ * something is missing, with what is here (gap_before marks where): CHAT_E_OFFLINE (no connection), CHAT_E_AGAIN (the server did not give it now), CHAT_E_GONE (the
+ * conversation has begun anew there: it is fetched again). local != 0: never asks the server. */
 CHAT_API int chat_client_history(chat_client *client, uint64_t tag, const uint8_t conversation_id[16],
                                  uint64_t before_seq, uint64_t after_seq, uint32_t limit, int local);
 /* Words, all must occur; the last may end with '*'. conversation_id NULL: everywhere. on_server 0: in the cache; 1: at the server. Reply: messages, newest first, more. */
@@ -279,7 +280,7 @@ CHAT_API int chat_client_members(chat_client *client, uint64_t tag, const uint8_
 CHAT_API int chat_client_devices(chat_client *client, uint64_t tag);
 CHAT_API int chat_client_revoke_device(chat_client *client, uint64_t tag, const uint8_t device_id[16]);
 /* Compares the cached history of a conversation with the server's, page by page, and repairs what differs. Reply: seq = events compared, head = events repaired;
- * CHAT_EVENT_PROGRESS meanwhile. CHAT_E_OFFLINE. */
+ * CHAT_EVENT_PROGRESS meanwhile. CHAT_E_OFFLINE; CHAT_E_AGAIN: the server did not give all of it; CHAT_E_GONE: it has begun anew there, which is followed. */
 CHAT_API int chat_client_verify(chat_client *client, uint64_t tag, const uint8_t conversation_id[16]);
 
 #if defined(__cplusplus) && !defined(CHAT_FFI)

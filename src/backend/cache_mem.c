@@ -458,6 +458,17 @@ static int covered(void *arg, const uint8_t id[16], int (*visit)(void *visit_arg
   return 0;
 }
 
+static int history_forget(void *arg, const uint8_t id[16]) {
+  static const uint8_t tables[] = {TABLE_ROW, TABLE_CLIENT_ID, TABLE_COVER};
+  cache_mem *self = arg;
+  int error = count_write(self);
+  for (size_t i = 0; i < sizeof tables && !error; i++) {
+    key prefix = key_of(tables[i], id);
+    error = remove_all(self, &prefix);
+  }
+  return error;
+}
+
 /* ------------------------------------------------------------------------------------------------ search: every row is looked at; words fold ASCII only */
 
 static bool is_word_byte(uint8_t byte) {
@@ -617,6 +628,7 @@ static const chat_cache_vtable vtable = {
     .row_by_client_id = row_by_client_id,
     .cover = cover,
     .covered = covered,
+    .history_forget = history_forget,
     .search = search,
     .index = index_rows,
     .free = cache_free,

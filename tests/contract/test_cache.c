@@ -307,6 +307,44 @@ static void check_search(const char *query, const uint8_t *id, uint64_t before, 
   ck_assert_str_eq(listed, wanted);
 }
 
+START_TEST(history_is_forgotten) {
+  uint8_t id[16];
+  GOOD(C(begin));
+  for (uint64_t seq = 1; seq <= 600; seq++) put_row(A, seq, "gone");
+  put_row(B, 1, "stays");
+  GOOD(C(cover, A, 0, 300));
+  GOOD(C(cover, A, 400, 600));
+  GOOD(C(cover, B, 0, 1));
+  GOOD(C(commit, 0));
+  while (C(index, 1000) > 0) continue;
+  GOOD(C(begin));
+  put_row(A, 700, "gone as well"); /* not indexed yet */
+  GOOD(C(history_forget, A));
+  check_cover("");
+  check_rows(0, UINT64_MAX, 1000, 0, "");
+  C(rollback);
+  check_cover("0-300 400-600 ");
+  GOOD(C(begin));
+  GOOD(C(history_forget, A));
+  GOOD(C(history_forget, A)); /* nothing is there */
+  GOOD(C(commit, 0));
+  check_cover("");
+  check_rows(0, UINT64_MAX, 1000, 0, "");
+  id_of(id, 5);
+  ck_assert_int_eq(C(row_by_client_id, A, id, list_row, NULL), CHAT_E_NOT_FOUND);
+  while (C(index, 1000) > 0) continue;
+  check_search("gone", NULL, 0, 10, "");
+  check_search("stays", NULL, 0, 10, "091 ");
+  GOOD(C(begin));
+  put_row(A, 2, "new"); /* and can be used again */
+  GOOD(C(cover, A, 1, 2));
+  GOOD(C(commit, 0));
+  while (C(index, 1000) > 0) continue;
+  check_cover("1-2 ");
+  check_search("new", A, 0, 10, "012 ");
+}
+END_TEST
+
 START_TEST(search_finds_what_is_indexed) {
   GOOD(C(begin));
   put_row(A, 1, "the quick brown fox");
@@ -604,6 +642,7 @@ static void add_contract(TCase *tcase) {
   tcase_add_test(tcase, cover_merges);
   tcase_add_test(tcase, search_finds_what_is_indexed);
   tcase_add_test(tcase, search_follows_changes);
+  tcase_add_test(tcase, history_is_forgotten);
   tcase_add_test(tcase, wipe_empties);
 }
 

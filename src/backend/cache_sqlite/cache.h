@@ -46,6 +46,7 @@ int ch_cache_rows(void *self, const uint8_t conversation_id[16], uint64_t low, u
 int ch_cache_row_by_client_id(void *self, const uint8_t conversation_id[16], const uint8_t client_id[16], int (*visit)(void *arg, const chat_row *row), void *arg);
 int ch_cache_cover(void *self, const uint8_t conversation_id[16], uint64_t low, uint64_t high);
 int ch_cache_covered(void *self, const uint8_t conversation_id[16], int (*visit)(void *arg, uint64_t low, uint64_t high), void *arg);
+int ch_cache_history_forget(void *self, const uint8_t conversation_id[16]);
 /* Gives each row of the statement to visit, and ends it. *count: rows given. */
 int ch_cache_visit_rows(ch_cache_sqlite *self, sqlite3_stmt *statement, int (*visit)(void *arg, const chat_row *row), void *arg, size_t *count);
 

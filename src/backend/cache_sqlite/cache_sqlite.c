@@ -354,6 +354,7 @@ static const chat_cache_vtable vtable = {
     .row_by_client_id = ch_cache_row_by_client_id,
     .cover = ch_cache_cover,
     .covered = ch_cache_covered,
+    .history_forget = ch_cache_history_forget,
     .search = ch_cache_search,
     .index = ch_cache_index,
     .free = cache_free,

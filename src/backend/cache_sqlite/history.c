@@ -163,3 +163,33 @@ int ch_cache_covered(void *arg, const uint8_t conversation_id[16], int (*visit)(
   }
   return error;
 }
+
+/* ------------------------------------------------------------------------------------------------ forgetting */
+
+enum { FORGET_ROWS = 256 }; /* found, then removed, since a statement that goes over rows does not like that they go */
+
+typedef struct seq_page {
+  uint64_t seqs[FORGET_ROWS];
+  size_t count;
+} seq_page;
+
+static int collect_seq(void *arg, const chat_row *row) {
+  seq_page *page = arg;
+  page->seqs[page->count++] = row->seq;
+  return page->count == FORGET_ROWS;
+}
+
+int ch_cache_history_forget(void *arg, const uint8_t conversation_id[16]) {
+  ch_cache_sqlite *self = arg;
+  seq_page page = {.count = 0};
+  uint64_t place;
+  int error = ch_cache_place_find(self, conversation_id, &place);
+  if (error || place == 0) return error;
+  do {
+    page.count = 0;
+    error = ch_cache_rows(self, conversation_id, 0, INT64_MAX, FORGET_ROWS, 0, collect_seq, &page);
+    for (size_t i = 0; i < page.count && !error; i++)
+      error = ch_cache_row_remove(self, conversation_id, page.seqs[i]);
+  } while (page.count > 0 && !error);
+  return error ? error : ch_cachedb_run(&self->db, CH_SQL_COVER_CLEAR, "i", place);
+}

@@ -48,6 +48,7 @@ static const char *const texts[CH_SQL_COUNT] = {
     [CH_SQL_COVER_REMOVE] = "DELETE FROM cover WHERE place = ? AND low = ?",
     [CH_SQL_COVER_PUT] = "INSERT INTO cover (place, low, high) VALUES (?, ?, ?)",
     [CH_SQL_COVERED] = "SELECT low, high FROM cover WHERE place = ? ORDER BY low",
+    [CH_SQL_COVER_CLEAR] = "DELETE FROM cover WHERE place = ?",
     [CH_SQL_UNINDEXED_PUT] = "INSERT OR IGNORE INTO unindexed (row) VALUES (?)",
     [CH_SQL_UNINDEXED_REMOVE] = "DELETE FROM unindexed WHERE row = ?",
     [CH_SQL_UNINDEXED_LIST] = "SELECT u.row, r.type, r.payload FROM unindexed u LEFT JOIN row r ON r.id = u.row ORDER BY u.row LIMIT 1",

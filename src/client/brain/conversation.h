@@ -30,6 +30,8 @@ typedef struct ch_conversation {
   /* receiving (sync.c) */
   uint64_t known_head; /* highest told by anybody; volatile (V4) */
   bool is_asked;       /* a RANGE by cursor is under way */
+  bool is_forgotten;      /* by the transaction under way */
+  uint64_t reset_session; /* in which its history was last forgotten (RESET) */
   ch_list to_fetch;
   ch_order_buffer held; /* live events that came too early */
   ch_list holding;      /* in sync.holding, while something is held */

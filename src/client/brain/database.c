@@ -72,6 +72,10 @@ void ch_remove_row(ch_brain *brain, const uint8_t conversation_id[16], uint64_t 
   if (!ch_has_failed(brain)) brain->database.error = vtable(brain)->row_remove(cache(brain), conversation_id, seq);
 }
 
+void ch_forget_history(ch_brain *brain, const uint8_t conversation_id[16]) {
+  if (!ch_has_failed(brain)) brain->database.error = vtable(brain)->history_forget(cache(brain), conversation_id);
+}
+
 void ch_put_cover(ch_brain *brain, const uint8_t conversation_id[16], uint64_t low, uint64_t high) {
   if (low < high && !ch_has_failed(brain)) brain->database.error = vtable(brain)->cover(cache(brain), conversation_id, low, high);
 }

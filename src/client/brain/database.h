@@ -53,6 +53,7 @@ ch_identity *ch_change_identity(ch_brain *brain);
 
 void ch_put_row(ch_brain *brain, const chat_row *row);
 void ch_remove_row(ch_brain *brain, const uint8_t conversation_id[16], uint64_t seq);
+void ch_forget_history(ch_brain *brain, const uint8_t conversation_id[16]);
 void ch_put_cover(ch_brain *brain, const uint8_t conversation_id[16], uint64_t low, uint64_t high);
 void ch_put_members(ch_brain *brain, const uint8_t conversation_id[16], const chat_cache_member *members, size_t count);
 /* False: not a member here, which is no error. */

@@ -240,6 +240,10 @@ int ch_event_add_conversation(ch_brain *brain, ch_client_event *event, const ch_
 
 /* ------------------------------------------------------------------------------------------------ whole events */
 
+void ch_tell_resync(ch_brain *brain) {
+  drop(&brain->events, NULL);
+}
+
 /* An event that could not be filled counts as one that did not fit. */
 static void put_filled(ch_brain *brain, ch_client_event *event, int error) {
   if (error) {

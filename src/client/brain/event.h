@@ -44,6 +44,7 @@ int ch_message_from_item(ch_brain *brain, ch_client_event *event, chat_message *
 int ch_event_add_conversation(ch_brain *brain, ch_client_event *event, const ch_conversation *conversation, size_t count_max);
 
 /* Whole events. */
+void ch_tell_resync(ch_brain *brain); /* what the embedder shows is to be read again */
 void ch_tell_message(ch_brain *brain, const chat_row *row);
 /* seq 0: still in the outbox. */
 void ch_tell_outbox(ch_brain *brain, const struct ch_outbox_item *item, uint32_t tick, uint64_t seq, int status);

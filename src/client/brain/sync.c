@@ -196,19 +196,47 @@ static void apply_range(ch_brain *brain, ch_conversation *conversation, const ch
   apply_held(brain, conversation);
 }
 
-/* Another epoch: nothing is known of what the numbers mean now. */
-static void start_over(ch_brain *brain) {
+/* In a transaction: the conversation is as one that nothing was ever heard of, but for its outbox, whose rows can no longer be proven. */
+static void forget(ch_brain *brain, ch_conversation *conversation) {
+  chat_cache_conversation *row = &ch_change(brain, conversation)->row;
+  row->head = row->msg_no = row->cursor = row->start = row->floor = 0;
+  row->read = row->read_msg_no = row->read_sent = row->delivered = row->delivered_sent = 0;
+  row->members_stale = 1;
+  ch_forget_history(brain, row->conversation_id);
+  conversation->is_forgotten = true;
+  conversation->has_jumped = conversation->has_jumped || !ch_list_is_empty(&conversation->rows);
+  conversation->announce = true;
+  ch_restore_give_up(brain, conversation);
+}
+
+/* After the transaction. */
+static void end_forget(ch_conversation *conversation, bool is_committed) {
+  if (conversation->is_forgotten && is_committed) {
+    ch_order_buffer_drop_through(&conversation->held, UINT64_MAX);
+    conversation->known_head = conversation->kept.row.head;
+  }
+  conversation->is_forgotten = false;
+}
+
+/* Once in a session: a server that goes on saying it is asked again at heartbeats only. */
+void ch_sync_reset(ch_brain *brain, ch_conversation *conversation) {
+  if (conversation->reset_session == brain->connection.number) return;
   ch_begin(brain);
+  forget(brain, conversation);
   ch_change_identity(brain)->position = 0;
-  if (ch_end(brain, false)) return;
+  bool is_committed = ch_end(brain, true) == 0;
+  end_forget(conversation, is_committed);
+  if (!is_committed) return; /* it is said again */
+  conversation->reset_session = brain->connection.number;
   brain->sync.told = 0;
   ch_sync_ask(brain, SPREAD_MS);
+  ch_tell_resync(brain);
 }
 
 static void take_range(ch_brain *brain, ch_conversation *conversation, const ch_range_reply *reply) {
   uint64_t cursor = conversation->kept.row.cursor;
   if (reply->status == CH_RANGE_RESET) {
-    start_over(brain);
+    ch_sync_reset(brain, conversation);
     return;
   }
   ch_begin(brain);
@@ -274,12 +302,13 @@ static void merge_marks(ch_kept *kept, const chat_head *head) {
   kept->row.read = ch_later(kept->row.read, head->read);
 }
 
-static void merge_head(ch_brain *brain, const chat_head *head) {
+static void merge_head(ch_brain *brain, const chat_head *head, bool is_reset) {
   ch_conversation *conversation = ch_conversation_find(brain, head->conversation_id);
   bool is_new = !conversation;
   if (is_new) conversation = ch_conversation_add(brain, head->conversation_id);
   if (!conversation) return;
   ch_kept *kept = ch_change(brain, conversation);
+  if (is_reset && head->head < kept->row.cursor) forget(brain, conversation); /* the conversation has gone back as well */
   if (is_new || head->role != kept->row.role) kept->row.members_stale = 1;
   kept->row.kind = head->kind;
   kept->row.role = head->role;
@@ -301,20 +330,27 @@ static void merge_head(ch_brain *brain, const chat_head *head) {
 static bool commit_heads(ch_brain *brain, const ch_sync_reply *reply) {
   ch_begin(brain);
   for (size_t i = 0; i < reply->head_count; i++)
-    merge_head(brain, &reply->heads[i]);
+    merge_head(brain, &reply->heads[i], reply->reset);
   ch_change_identity(brain)->position = reply->position;
-  return ch_end(brain, false) == 0;
+  bool is_committed = ch_end(brain, false) == 0;
+  for (size_t i = 0; i < reply->head_count; i++) {
+    ch_conversation *conversation = ch_conversation_find(brain, reply->heads[i].conversation_id);
+    if (conversation) end_forget(conversation, is_committed);
+  }
+  return is_committed;
 }
 
-static void synced(ch_brain *brain, const ch_sync_reply *reply) {
+/* moves: the position is another one now. Where it is not, `more` is a server's mistake, and asking at once would go on for ever. */
+static void synced(ch_brain *brain, const ch_sync_reply *reply, bool moves) {
   ch_sync *sync = &brain->sync;
+  if (reply->reset) ch_tell_resync(brain);
   sync->told = reply->reset ? reply->position : ch_later(sync->told, reply->position);
   for (size_t i = 0; i < reply->head_count; i++) {
     ch_conversation *conversation = ch_conversation_find(brain, reply->heads[i].conversation_id);
     want_range(brain, conversation);
     ch_people_refresh(brain, conversation);
   }
-  sync->due_ms = ch_now_ms(brain) + (reply->more || sync->again ? 0 : brain->config.sync_every_ms);
+  sync->due_ms = ch_now_ms(brain) + (reply->more && !moves ? RETRY_MS : reply->more || sync->again ? 0 : brain->config.sync_every_ms);
   sync->again = sync->again && reply->more;
   if (!reply->more) sync->is_done = true;
   brain->outbox.is_dirty = true;
@@ -326,7 +362,9 @@ static void sync_done(ch_brain *brain, ch_call *call, const ch_server_message *r
   brain->sync.is_under_way = false;
   if (!reply) return;
   brain->sync.due_ms = ch_now_ms(brain) + RETRY_MS;
-  if (ch_call_status(brain, reply) == 0 && commit_heads(brain, &reply->u.sync_reply)) synced(brain, &reply->u.sync_reply);
+  uint64_t before = brain->database.identity.position;
+  if (ch_call_status(brain, reply) == 0 && commit_heads(brain, &reply->u.sync_reply))
+    synced(brain, &reply->u.sync_reply, brain->database.identity.position != before);
 }
 
 static void ask_heads(ch_brain *brain) {

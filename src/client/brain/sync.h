@@ -28,6 +28,8 @@ void ch_sync_ask(ch_brain *brain, uint64_t spread_ms);
 void ch_sync_told(ch_brain *brain, ch_conversation *conversation, uint64_t head);
 /* Everything that is behind is asked for again: at every start and heartbeat (V4). */
 void ch_sync_fetch_all(ch_brain *brain);
+/* RESET: what the numbers mean is not known any more. All that is stored under them is forgotten, and a sync says where history begins. */
+void ch_sync_reset(ch_brain *brain, ch_conversation *conversation);
 bool ch_sync_is_behind(const ch_brain *brain);
 
 void ch_on_heartbeat_reply(ch_brain *brain, const ch_server_message *message);

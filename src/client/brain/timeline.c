@@ -17,6 +17,8 @@ typedef struct history_page {
   uint64_t before, after;
   uint32_t limit, asks;
   bool local;
+  uint64_t asked_low, asked_high; /* the hole that was asked for last */
+  int status; /* what the server said instead of giving it */
 } history_page;
 
 /* What of a page is here: (low, high] without a hole from where the page begins, and the hole behind that. */
@@ -148,13 +150,15 @@ static size_t pending_count(const ch_conversation *conversation) {
   return count;
 }
 
-static uint32_t goes_on(const page_filling *filling, const page_reach *reach) {
+/* `lacks`: part of the page is at the server only. */
+static uint32_t goes_on(const page_filling *filling, const page_reach *reach, bool lacks) {
+  if ((lacks || filling->page->status) && !filling->page->local) return 1;
   const chat_event *event = &filling->page->reply->event;
   if (!reach->backwards) return filling->last_seq < page_end(filling->brain, filling->conversation);
   return event->message_count > 0 && event->messages[0]->seq > filling->conversation->kept.row.floor + 1;
 }
 
-static int fill_page(ch_brain *brain, ch_conversation *conversation, history_page *page, const page_reach *reach) {
+static int fill_page(ch_brain *brain, ch_conversation *conversation, history_page *page, const page_reach *reach, bool lacks) {
   const chat_cache *cache = brain->config.cache;
   page_filling *filling = ch_calloc(brain->env.alloc, 1, sizeof *filling);
   if (!filling) return CHAT_E_NOMEM;
@@ -168,7 +172,7 @@ static int fill_page(ch_brain *brain, ch_conversation *conversation, history_pag
   int error = ch_read(brain, cache->vtable->covered(cache->self, page->conversation_id, visit_span, filling));
   if (!error) error = ch_read(brain, cache->vtable->rows(cache->self, page->conversation_id, low, high, page->limit, reach->backwards, visit_row, filling));
   if (!error) error = filling->error;
-  page->reply->event.more = goes_on(filling, reach);
+  page->reply->event.more = goes_on(filling, reach, lacks);
   if (!error && page->before == 0 && page->after == 0) error = fill_pending(filling);
   ch_free(brain->env.alloc, filling);
   return error;
@@ -189,18 +193,30 @@ static void store_range(ch_brain *brain, ch_conversation *conversation, const ch
   ch_end(brain, false);
 }
 
+/* 0: it can be stored. */
+static int range_status(ch_brain *brain, ch_conversation *conversation, const ch_server_message *reply) {
+  int status = conversation ? ch_call_status(brain, reply) : CHAT_E_NOT_FOUND;
+  if (status) return status;
+  if (memcmp(reply->u.range_reply.conversation_id, conversation->kept.row.conversation_id, 16) != 0) return CHAT_E_PROTOCOL;
+  if (reply->u.range_reply.status != CH_RANGE_RESET) return 0;
+  ch_sync_reset(brain, conversation);
+  return CHAT_E_GONE;
+}
+
 static void hole_filled(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
   history_page *page = call->job;
   ch_conversation *conversation = ch_conversation_find(brain, page->conversation_id);
-  bool is_good = ch_call_status(brain, reply) == 0 && reply->u.range_reply.status != CH_RANGE_RESET;
-  if (conversation && is_good) store_range(brain, conversation, &reply->u.range_reply);
-  if (!is_good) page->asks = ASKS_MAX;
+  page->status = range_status(brain, conversation, reply);
+  if (!page->status) store_range(brain, conversation, &reply->u.range_reply);
   try_page(brain, page);
 }
 
 static bool ask_hole(ch_brain *brain, history_page *page, const page_reach *reach) {
   ch_client_message message = {.op = CH_RANGE};
-  if (page->local || page->asks >= ASKS_MAX) return false;
+  bool is_same = page->asks > 0 && page->asked_low == reach->hole_low && page->asked_high == reach->hole_high;
+  if (page->local || page->status || is_same || page->asks >= ASKS_MAX) return false;
+  page->asked_low = reach->hole_low;
+  page->asked_high = reach->hole_high;
   message.u.range = (ch_range){.low = reach->hole_low, .high = reach->hole_high, .limit = page->limit, .newest_first = reach->backwards};
   memcpy(message.u.range.conversation_id, page->conversation_id, 16);
   page->asks++;
@@ -208,9 +224,10 @@ static bool ask_hole(ch_brain *brain, history_page *page, const page_reach *reac
 }
 
 static int answer_page(ch_brain *brain, ch_conversation *conversation, history_page *page, const page_reach *reach, bool lacks) {
-  int error = fill_page(brain, conversation, page, reach);
-  if (error) return error;
-  return lacks && !page->local && !ch_is_up(brain) ? ch_no_session(brain) : 0;
+  int error = fill_page(brain, conversation, page, reach, lacks);
+  if (error || page->local) return error;
+  if (page->status || !lacks) return page->status;
+  return ch_is_up(brain) ? CHAT_E_AGAIN : ch_no_session(brain);
 }
 
 static void try_page(ch_brain *brain, history_page *page) {
@@ -391,12 +408,11 @@ static void verify_from(ch_brain *brain, ch_conversation *conversation, ch_clien
 
 static void compared(ch_brain *brain, ch_call *call, const ch_server_message *message) {
   ch_conversation *conversation = ch_conversation_find(brain, call->conversation_id);
-  int status = conversation ? ch_call_status(brain, message) : CHAT_E_NOT_FOUND;
+  int status = range_status(brain, conversation, message);
   const ch_range_reply *reply = status ? NULL : &message->u.range_reply;
-  if (reply && reply->status == CH_RANGE_RESET) status = CHAT_E_GONE;
   if (!status) status = compare(brain, reply, call->reply);
-  bool moves = !status && ch_later(reply->high, reply->floor) > call->number;
-  if (!moves) {
+  if (!status && ch_later(reply->high, reply->floor) <= call->number) status = CHAT_E_AGAIN; /* the server does not know, or not give, what is here */
+  if (status) {
     ch_reply_end(brain, call->reply, status);
     return;
   }
