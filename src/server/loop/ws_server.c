@@ -8,12 +8,13 @@
 #include <unistd.h>
 
 #include "core/assert.h"
+#include "core/list.h"
 #include "server/loop/listener.h"
 
 enum {
   RX_LEN = 4096,         /* of libwebsockets, a connection */
   ADDRESS_MAX = 64,      /* text of an IPv6 address with its zone */
-  HANDSHAKE_S = 10,      /* for TLS and the upgrade */
+  HANDSHAKE_S = 10,      /* for TLS and the upgrade, together */
   HEADERS_AT_ONCE = 1024 /* upgrades under way; more wait */
 };
 
@@ -25,8 +26,16 @@ typedef struct connection {
   bool is_violating;   /* what comes in is dropped */
 } connection;
 
+/* An accepted socket that is no WebSocket yet. libwebsockets' own time (timeout_secs) begins anew with every byte, so that a request which trickles in would never end. */
+typedef struct handshake {
+  ch_list node; /* oldest first; in none once it was told to end */
+  struct lws *wsi;
+  uint64_t until_ms;
+} handshake;
+
 struct ch_ws_server {
   ch_ws_server_config config;
+  ch_list handshakes;
   ch_listener listener;
   struct lws_context *context; /* NULL once it is gone */
   struct lws_vhost *vhost;
@@ -97,6 +106,44 @@ static void tell_closed(ch_ws_server *server, per_session *session) {
   ch_gateway_closed(server->config.gateway, id, now_of(server));
 }
 
+/* ------------------------------------------------------------------------------------------------ handshakes */
+
+static void kill_soon(struct lws *wsi) {
+  lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+static void handshake_begin(ch_ws_server *server, struct lws *wsi) {
+  handshake *begun = ch_alloc(server->config.alloc, sizeof *begun);
+  if (!begun) {
+    kill_soon(wsi);
+    return;
+  }
+  begun->wsi = wsi;
+  begun->until_ms = now_of(server).elapsed_ms + HANDSHAKE_S * 1000;
+  ch_list_push_back(&server->handshakes, &begun->node);
+  lws_set_opaque_user_data(wsi, begun);
+}
+
+/* Upgraded, or gone. */
+static void handshake_end(ch_ws_server *server, struct lws *wsi) {
+  handshake *ended = lws_get_opaque_user_data(wsi);
+  if (!ended) return;
+  lws_set_opaque_user_data(wsi, NULL);
+  ch_list_remove(&ended->node);
+  ch_free(server->config.alloc, ended);
+}
+
+/* Ends what took too long; when the next one will have. */
+static uint64_t handshakes_turn(ch_ws_server *server, uint64_t now_ms) {
+  while (!ch_list_is_empty(&server->handshakes)) {
+    handshake *oldest = CH_LIST_ITEM(server->handshakes.next, handshake, node);
+    if (oldest->until_ms > now_ms) return oldest->until_ms;
+    ch_list_remove(&oldest->node);
+    kill_soon(oldest->wsi);
+  }
+  return CH_NEVER_MS;
+}
+
 /* ------------------------------------------------------------------------------------------------ writing */
 
 static void ask_writable(connection *wanting) {
@@ -133,7 +180,7 @@ static void flush_one(ch_ws_server *server, connection *to) {
     case FLUSHED: break;
     case WAITS:
     case TO_CLOSE: ask_writable(to); break;
-    case BROKEN: lws_set_timeout(to->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC); break;
+    case BROKEN: kill_soon(to->wsi); break;
   }
 }
 
@@ -192,6 +239,7 @@ static int on_opened(ch_ws_server *server, struct lws *wsi, per_session *session
   char address[ADDRESS_MAX] = "";
   lws_get_peer_simple(wsi, address, sizeof address);
   session->id = 0;
+  handshake_end(server, wsi);
   connection *opened = take_slot(server, wsi);
   if (!opened) return -1;
   if (ch_gateway_opened(server->config.gateway, opened->id, ch_bytes_text(address), now_of(server)) != 0) {
@@ -239,6 +287,7 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
   switch (reason) {
     case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS: return on_tls_context(server_of(wsi), user);
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION: return 1;
+    case LWS_CALLBACK_WSI_DESTROY: handshake_end(server_of(wsi), wsi); return 0;
     case LWS_CALLBACK_HTTP: lws_return_http_status(wsi, HTTP_STATUS_NOT_FOUND, NULL); return -1;
     default: return 0;
   }
@@ -293,7 +342,8 @@ static int make_context(ch_ws_server *server) {
 
 static void on_accepted(void *arg, int fd) {
   ch_ws_server *server = arg;
-  lws_adopt_socket_vhost(server->vhost, fd); /* closes it where it fails */
+  struct lws *wsi = lws_adopt_socket_vhost(server->vhost, fd); /* closes it where it fails */
+  if (wsi) handshake_begin(server, wsi);
 }
 
 int ch_ws_server_new(const ch_ws_server_config *config, ch_ws_server **out) {
@@ -304,6 +354,7 @@ int ch_ws_server_new(const ch_ws_server_config *config, ch_ws_server **out) {
     return CHAT_E_NOMEM;
   }
   server->config = *config;
+  ch_list_init(&server->handshakes);
   int error = ch_listener_open(&server->listener, &config->loop->uv, config->listen_fd, on_accepted, server);
   server->scratch = ch_alloc(config->alloc, LWS_PRE + CHAT_FRAME_MAX);
   if (!error) error = server->scratch ? make_context(server) : CHAT_E_NOMEM;
@@ -315,7 +366,8 @@ int ch_ws_server_new(const ch_ws_server_config *config, ch_ws_server **out) {
 }
 
 uint64_t ch_ws_server_turn(ch_ws_server *server, ch_now now) {
-  return ch_listener_turn(&server->listener, now.elapsed_ms);
+  uint64_t listener_ms = ch_listener_turn(&server->listener, now.elapsed_ms), handshakes_ms = handshakes_turn(server, now.elapsed_ms);
+  return listener_ms < handshakes_ms ? listener_ms : handshakes_ms;
 }
 
 void ch_ws_server_stop_listening(ch_ws_server *server) {
