@@ -18,7 +18,7 @@ static int ask_where(ch_partition *partition) {
 
 /* The log is asked afterwards: what it says of its end covers whatever an owner before this one has stored meanwhile. */
 static int begin_there(ch_partition *partition) {
-  partition->reader.after = partition->position;
+  partition->reader.after = partition->sequencer->stats.position = partition->position;
   ch_partition_rest(partition);
   return 0;
 }
