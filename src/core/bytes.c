@@ -70,6 +70,11 @@ bool ch_user_id_valid(ch_bytes id) {
   return ch_utf8_valid(id);
 }
 
+bool ch_id_is_zero(const uint8_t id[16]) {
+  static const uint8_t zeros[16];
+  return memcmp(id, zeros, sizeof zeros) == 0;
+}
+
 void ch_hex_encode(ch_bytes bytes, char *out) {
   static const char digits[] = "0123456789abcdef";
   for (size_t i = 0; i < bytes.len; i++) {

@@ -27,6 +27,9 @@ bool ch_utf8_valid(ch_bytes text);
 /* Is it a user id: 1 to CHAT_USER_ID_MAX bytes of UTF-8 without U+0000..U+001F and U+007F? */
 bool ch_user_id_valid(ch_bytes id);
 
+/* Is an id of 16 bytes all zeros, which in the structs of wire.h means "none"? */
+bool ch_id_is_zero(const uint8_t id[16]);
+
 /* Writes 2 * bytes.len lower-case digits and a NUL to out. */
 void ch_hex_encode(ch_bytes bytes, char *out);
 /* Reads exactly 2 * out_len digits of either case. false, with out in part written, when text is anything else. */

@@ -84,6 +84,7 @@ static void send_unpack(ch_unpack *unpack, const void *from, void *to) {
   ch_send *send = to;
   ch_unpack_id(unpack, message->conversation_id, send->conversation_id);
   ch_unpack_id(unpack, message->client_id, send->client_id);
+  if (ch_id_is_zero(send->client_id)) ch_unpack_fail(unpack, CHAT_E_INVALID); /* in the log that would be no id, and a record of a device without one is damage */
   /* Numbers begin at 1, and C2 names a lower one; so neither needs a bound of its own. */
   if (message->prev >= message->client_seq) ch_unpack_fail(unpack, CHAT_E_INVALID);
   send->client_seq = message->client_seq;

@@ -86,8 +86,7 @@ ProtobufCBinaryData ch_pack_id(const uint8_t id[16]) {
 }
 
 ProtobufCBinaryData ch_pack_id_or_none(const uint8_t id[16]) {
-  static const uint8_t zeros[ID_LEN];
-  return memcmp(id, zeros, ID_LEN) == 0 ? ch_pack_bytes(ch_bytes_of(NULL, 0)) : ch_pack_id(id);
+  return ch_id_is_zero(id) ? ch_pack_bytes(ch_bytes_of(NULL, 0)) : ch_pack_id(id);
 }
 
 uint32_t ch_pack_error(int32_t error) {

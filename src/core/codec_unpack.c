@@ -6,7 +6,7 @@
 #include "core/bytes.h"
 #include "core/codec_parts.h"
 
-enum { ERROR_CODE_MAX = 65535, ID_LEN = 16, CAP_FACTOR = 16, CAP_SPARE_LEN = 1024 * 1024 };
+enum { ID_LEN = 16, CAP_FACTOR = 16, CAP_SPARE_LEN = 1024 * 1024 };
 
 size_t ch_decode_cap(size_t len) {
   ch_assert(len <= (SIZE_MAX - CAP_SPARE_LEN) / CAP_FACTOR);
@@ -98,7 +98,7 @@ uint32_t ch_unpack_choice(ch_unpack *unpack, uint32_t value, uint32_t min, uint3
 
 /* Errors of later versions pass: the list grows. */
 int32_t ch_unpack_error(ch_unpack *unpack, uint32_t code) {
-  return -(int32_t)(ch_unpack_choice(unpack, code, 0, ERROR_CODE_MAX) & ERROR_CODE_MAX);
+  return -(int32_t)(ch_unpack_choice(unpack, code, 0, CH_ERROR_CODE_MAX) & CH_ERROR_CODE_MAX);
 }
 
 uint32_t ch_unpack_flag(uint32_t value) {

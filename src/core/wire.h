@@ -58,6 +58,8 @@ typedef enum ch_server_op {
   CH_SERVER_OP_COUNT = 18
 } ch_server_op;
 
+enum { CH_ERROR_CODE_MAX = 65535 }; /* of an error on the wire and in the log; beyond it a message does not decode */
+
 /* ------------------------------------------------------------------------------------------------ client to server */
 
 typedef struct ch_hello {

@@ -94,7 +94,7 @@ static int fill_results(chat_ticket *ticket, ch_op_authenticate *op) {
 
 /* An authenticate ticket that is allowed without a user is a mistake of the hook: it denies. */
 static int outcome(chat_ticket *ticket, int error) {
-  if (error > 0) error = CHAT_E_DENIED;
+  if (error > 0 || error < -CH_ERROR_CODE_MAX) error = CHAT_E_DENIED; /* it may go into the log, as a void's reason */
   if (error || ticket->op->kind != CH_OP_AUTHENTICATE) return error;
   if (ticket->user_len == 0) return CHAT_E_AUTH;
   return fill_results(ticket, (ch_op_authenticate *)(void *)ticket->op);

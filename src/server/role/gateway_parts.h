@@ -413,9 +413,5 @@ int ch_gateway_limit(ch_gateway *gateway, enum ch_limits_class class, chat_bytes
 static inline chat_bytes ch_id_bytes(const uint8_t id[16]) {
   return (chat_bytes){.data = id, .len = 16};
 }
-static inline bool ch_id_is_zero(const uint8_t id[16]) {
-  static const uint8_t zeros[16];
-  return ch_bytes_equal(ch_id_bytes(id), ch_id_bytes(zeros));
-}
 
 #endif

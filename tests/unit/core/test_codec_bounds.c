@@ -164,6 +164,18 @@ START_TEST(send_numbers) {
 }
 END_TEST
 
+/* Zeros are "none" in the log, where a record of a device without its client_id stops the partition as damaged. */
+START_TEST(send_has_a_client_id) {
+  ch_client_message send = client_of(CH_SEND);
+  setup();
+  memset(send.u.send.client_id, 0, 16);
+  ck_assert_int_eq(client(&send), CHAT_E_INVALID);
+  send.u.send.client_id[15] = 1;
+  ck_assert_int_eq(client(&send), CHAT_OK);
+  teardown();
+}
+END_TEST
+
 START_TEST(send_sizes) {
   ch_client_message send = client_of(CH_SEND);
   setup();
@@ -587,7 +599,7 @@ int main(void) {
   const test_row rows[] = {
       {hello_and_token, 0},
       {send_numbers, 0},
-      {send_sizes, 0},
+      {send_has_a_client_id, 0}, {send_sizes, 0},
       {flags_are_0_or_1_inside, 0},
       {reads, 0},
       {errors_can_be_answered, 0},
