@@ -9,7 +9,7 @@
 #include "client/brain/owner.h"
 #include "core/assert.h"
 
-enum { FRAME_CHUNK_LEN = 16384, FRAME_CAP_LEN = 16 * 1024 * 1024, INDEX_ROWS = 256, NAME_MAX_LEN = 512, LOGOUT_WAIT_MS = 5000 };
+enum { FRAME_CHUNK_LEN = 16384, SCRATCH_LEN = 1024 * 1024 /* of handlers, beside what is decoded */, INDEX_ROWS = 256, NAME_MAX_LEN = 512, LOGOUT_WAIT_MS = 5000 };
 
 void ch_client_id_new(ch_brain *brain, uint8_t client_id[16]) {
   uint8_t random[CH_UUID7_RANDOM_LEN];
@@ -139,6 +139,7 @@ static void wipe(ch_brain *brain) {
   brain->logout_is_due = false;
   ch_connection_drop(brain, 0, 0);
   ch_connection_fini(brain);
+  ch_people_close_all(brain);
   forget_memory(brain);
   int error = cache->vtable->wipe(cache->self);
   ch_reply_end(brain, reply, error ? error : reply->event.status);
@@ -175,7 +176,7 @@ int ch_brain_new(const ch_env *env, const ch_brain_config *config, ch_brain **br
   if (config->client_name.len > 0) memcpy(self->client_name, config->client_name.data, config->client_name.len);
   self->config.client_name.data = self->client_name;
   env->random(env->random_arg, self->seed, sizeof self->seed);
-  ch_arena_init(&self->arena, env->alloc, FRAME_CHUNK_LEN, FRAME_CAP_LEN);
+  ch_arena_init(&self->arena, env->alloc, FRAME_CHUNK_LEN, ch_decode_cap(CHAT_FRAME_MAX) + SCRATCH_LEN);
   ch_database_init(self);
   init_memory(self);
   ch_connection_init(self);
@@ -387,7 +388,7 @@ void ch_brain_frame(ch_brain *brain, chat_bytes frame, ch_now now) {
   brain->now = now;
   if (!brain->connection.has_session) return;
   ch_session_heard(&brain->connection.session, now.elapsed_ms);
-  int error = take_frame(brain, frame);
+  int error = frame.len <= CHAT_FRAME_MAX ? take_frame(brain, frame) : CHAT_E_TOO_LARGE;
   ch_live_end(brain);
   if (error && brain->connection.has_session) ch_connection_lose(brain, error);
   ch_brain_settle(brain);
@@ -403,6 +404,7 @@ void ch_brain_settle(ch_brain *brain) {
   wipe(brain);
   mend(brain);
   ch_sync_settle(brain);
+  ch_people_settle(brain);
   ch_receipts_settle(brain);
   ch_outbox_settle(brain);
   ch_connection_settle(brain);
@@ -429,6 +431,7 @@ uint64_t ch_brain_deadline_ms(const ch_brain *brain) {
   uint64_t deadline_ms = ch_connection_deadline_ms(brain);
   if (ch_is_up(brain)) deadline_ms = ch_sooner(deadline_ms, ch_sooner(ch_sync_deadline_ms(brain), brain->outbox.deadline_ms));
   deadline_ms = ch_sooner(deadline_ms, ch_receipts_deadline_ms(brain));
+  deadline_ms = ch_sooner(deadline_ms, ch_people_deadline_ms(brain));
   if (brain->logout) deadline_ms = ch_sooner(deadline_ms, brain->logout_ms);
   if (brain->has_unindexed && brain->database.is_open) deadline_ms = ch_sooner(deadline_ms, brain->database.retry_ms);
   return deadline_ms;

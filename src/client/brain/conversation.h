@@ -47,6 +47,7 @@ typedef struct ch_conversation {
   /* people, receipts */
   bool is_open;           /* on the screen */
   bool members_asked;     /* GET_MEMBERS is under way */
+  ch_list to_refresh;     /* in a list of people.c, while its members are to be asked for */
   uint64_t typing_ms;     /* last SET_TYPING sent */
   bool receipt_under_way; /* a RECEIPT without its Ok */
   bool ticks_known;       /* ticks_* are of the members in the cache */

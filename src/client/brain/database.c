@@ -136,6 +136,7 @@ static void keep(ch_brain *brain) {
     ch_conversation *conversation = CH_LIST_ITEM(node, ch_conversation, changed);
     bool announce = conversation->announce;
     forget_copy(brain, conversation);
+    ch_people_want(brain, conversation);
     if (announce) ch_tell_conversation(brain, conversation);
   }
 }

@@ -5,13 +5,23 @@
 
 #include "client/brain/owner.h"
 
+enum {
+  REFRESH_MAX = 4, /* GET_MEMBERS under way because members are stale */
+  REFRESH_SPREAD_MS = 1000, /* all members of a group learn of a change at once; and one change seldom comes alone */
+  REFRESH_RETRY_MS = 5000
+};
+
 typedef struct seen {
   uint32_t online;
   uint64_t seen_ms;
 } seen;
 
 void ch_people_init(ch_brain *brain) {
-  brain->people = (ch_people){.open_count = 0};
+  ch_people *people = &brain->people;
+  people->asked_count = 0;
+  people->refresh_ms = people->retry_ms = CH_NEVER_MS;
+  ch_list_init(&people->to_refresh);
+  ch_list_init(&people->to_retry);
   ch_hashmap_init(&brain->people.presence, brain->env.alloc, brain->seed);
 }
 
@@ -91,6 +101,7 @@ static void take_members(ch_brain *brain, ch_conversation *conversation, const c
   if (!members) ch_fail(brain, CHAT_E_NOMEM);
   for (size_t i = 0; members && i < reply->count; i++)
     members[i] = (chat_cache_member){reply->members[i].user, reply->members[i].role, reply->members[i].delivered, reply->members[i].read};
+  if (members && !reply->more) ch_receipts_tell_moved(brain, conversation, members, reply->count);
   if (members && !reply->more) ch_put_members(brain, conversation->kept.row.conversation_id, members, reply->count);
   kept->row.kind = reply->kind;
   kept->row.history_from_start = reply->history_from_start;
@@ -104,11 +115,46 @@ static void take_members(ch_brain *brain, ch_conversation *conversation, const c
   if (!ch_end(brain, false)) conversation->ticks_known = false;
 }
 
+/* ------------------------------------------------------------------------------------------------ members that are stale */
+
+static bool lacks_peer(const ch_conversation *conversation) {
+  return conversation->kept.row.kind == CHAT_DIRECT && conversation->kept.row.peer.len == 0;
+}
+
+static bool wants_members(const ch_conversation *conversation) {
+  const chat_cache_conversation *row = &conversation->kept.row;
+  if (!row->members_stale || row->role == CHAT_ROLE_NONE || row->head == 0 || conversation->members_asked) return false;
+  return row->kind != CHAT_CHANNEL || conversation->is_open;
+}
+
+void ch_people_want(ch_brain *brain, ch_conversation *conversation) {
+  ch_people *people = &brain->people;
+  if (!wants_members(conversation)) return;
+  bool is_urgent = conversation->is_open || lacks_peer(conversation);
+  uint64_t due_ms = ch_now_ms(brain) + (is_urgent ? 0 : ch_random_below(brain, REFRESH_SPREAD_MS));
+  ch_list_remove(&conversation->to_refresh);
+  ch_list_push_back(&people->to_refresh, &conversation->to_refresh);
+  people->refresh_ms = ch_sooner(people->refresh_ms, due_ms);
+}
+
+static void want_later(ch_brain *brain, ch_conversation *conversation) {
+  if (!wants_members(conversation)) return;
+  ch_list_remove(&conversation->to_refresh);
+  ch_list_push_back(&brain->people.to_retry, &conversation->to_refresh);
+  brain->people.retry_ms = ch_sooner(brain->people.retry_ms, ch_now_ms(brain) + REFRESH_RETRY_MS);
+}
+
+/* Still stale where the answer was of an older state than what is here, or could not be stored. An error that is not AGAIN will not go away by asking. */
 static void refreshed(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
   ch_conversation *conversation = ch_conversation_find(brain, call->conversation_id);
+  ch_people *people = &brain->people;
+  int status = ch_call_status(brain, reply);
+  if (people->asked_count > 0) people->asked_count--;
+  if (!ch_list_is_empty(&people->to_refresh)) people->refresh_ms = ch_now_ms(brain);
   if (!conversation) return;
   conversation->members_asked = false;
-  if (ch_call_status(brain, reply) == 0) take_members(brain, conversation, &reply->u.members_reply);
+  if (status == 0) take_members(brain, conversation, &reply->u.members_reply);
+  if (status == 0 || status == CHAT_E_AGAIN) want_later(brain, conversation);
 }
 
 static int ask_members(ch_brain *brain, const ch_conversation *conversation, chat_bytes after, uint32_t limit, ch_call call) {
@@ -120,11 +166,39 @@ static int ask_members(ch_brain *brain, const ch_conversation *conversation, cha
   return ch_call_put(brain, &message, &call);
 }
 
-void ch_people_refresh(ch_brain *brain, ch_conversation *conversation) {
-  const chat_cache_conversation *row = &conversation->kept.row;
-  bool lacks_peer = row->kind == CHAT_DIRECT && row->peer.len == 0;
-  if (conversation->members_asked || row->role == CHAT_ROLE_NONE || !row->members_stale || !(conversation->is_open || lacks_peer)) return;
-  conversation->members_asked = !ask_members(brain, conversation, (chat_bytes){0}, CHAT_GROUP_MEMBERS_MAX, (ch_call){.done = refreshed});
+static bool refresh(ch_brain *brain, ch_conversation *conversation) {
+  if (ask_members(brain, conversation, (chat_bytes){0}, CHAT_GROUP_MEMBERS_MAX, (ch_call){.done = refreshed})) return false;
+  conversation->members_asked = true;
+  brain->people.asked_count++;
+  return true;
+}
+
+static void try_again(ch_people *people, uint64_t now_ms) {
+  if (now_ms < people->retry_ms) return;
+  for (ch_list *node = ch_list_pop_front(&people->to_retry); node; node = ch_list_pop_front(&people->to_retry))
+    ch_list_push_back(&people->to_refresh, node);
+  people->retry_ms = CH_NEVER_MS;
+  people->refresh_ms = now_ms;
+}
+
+void ch_people_settle(ch_brain *brain) {
+  ch_people *people = &brain->people;
+  if (!ch_is_up(brain)) return;
+  try_again(people, ch_now_ms(brain));
+  if (ch_now_ms(brain) < people->refresh_ms) return;
+  people->refresh_ms = CH_NEVER_MS; /* all are asked for now, or the next reply goes on with them */
+  while (people->asked_count < REFRESH_MAX && !ch_list_is_empty(&people->to_refresh)) {
+    ch_conversation *conversation = CH_LIST_ITEM(people->to_refresh.next, ch_conversation, to_refresh);
+    ch_list_remove(&conversation->to_refresh);
+    if (wants_members(conversation) && !refresh(brain, conversation)) {
+      want_later(brain, conversation); /* too much waits to go out */
+      return;
+    }
+  }
+}
+
+uint64_t ch_people_deadline_ms(const ch_brain *brain) {
+  return ch_is_up(brain) ? ch_sooner(brain->people.refresh_ms, brain->people.retry_ms) : CH_NEVER_MS;
 }
 
 static int add_member(ch_brain *brain, ch_client_event *reply, size_t count_max, const chat_cache_member *member) {
@@ -201,14 +275,14 @@ static void follow(ch_brain *brain, ch_conversation *conversation) {
   if (!ch_is_up(brain)) return;
   watch(brain, conversation, 0);
   ch_receipts_ask(brain, &conversation, 1);
-  ch_people_refresh(brain, conversation);
+  ch_people_want(brain, conversation);
 }
 
 void ch_people_session_begun(ch_brain *brain) {
   ch_hashmap_entry *at;
   for (ch_conversation *conversation = ch_conversation_first(brain, &at); conversation; conversation = ch_conversation_next(brain, &at)) {
-    conversation->members_asked = false;
     if (conversation->is_open) follow(brain, conversation);
+    else ch_people_want(brain, conversation);
   }
 }
 
@@ -216,12 +290,38 @@ void ch_people_session_ended(ch_brain *brain) {
   forget_presence(brain);
 }
 
+static size_t open_at(const ch_people *people, const uint8_t conversation_id[16]) {
+  size_t at = 0;
+  while (at < people->open_count && memcmp(people->open[at], conversation_id, 16) != 0)
+    at++;
+  return at;
+}
+
+bool ch_people_is_open(const ch_brain *brain, const uint8_t conversation_id[16]) {
+  return open_at(&brain->people, conversation_id) < brain->people.open_count;
+}
+
+void ch_people_close_all(ch_brain *brain) {
+  brain->people.open_count = 0;
+}
+
+static void put_open(ch_people *people, ch_conversation *conversation) {
+  if (conversation->is_open) return;
+  memcpy(people->open[people->open_count++], conversation->kept.row.conversation_id, 16);
+  conversation->is_open = true;
+}
+
+static void take_open(ch_people *people, ch_conversation *conversation) {
+  size_t at = open_at(people, conversation->kept.row.conversation_id);
+  memmove(people->open[at], people->open[--people->open_count], 16);
+  conversation->is_open = false;
+}
+
 void ch_request_open(ch_brain *brain, const ch_client_request *request, ch_client_event *reply) {
   ch_conversation *conversation = ch_conversation_find(brain, request->conversation_id);
   int error = !conversation ? CHAT_E_NOT_FOUND : !conversation->is_open && brain->people.open_count >= CH_OPEN_MAX ? CHAT_E_LIMIT : 0;
   if (!error) {
-    brain->people.open_count += !conversation->is_open;
-    conversation->is_open = true;
+    put_open(&brain->people, conversation);
     follow(brain, conversation);
   }
   ch_reply_end(brain, reply, error);
@@ -230,8 +330,7 @@ void ch_request_open(ch_brain *brain, const ch_client_request *request, ch_clien
 void ch_request_close(ch_brain *brain, const ch_client_request *request, ch_client_event *reply) {
   ch_conversation *conversation = ch_conversation_find(brain, request->conversation_id);
   if (conversation && conversation->is_open) {
-    conversation->is_open = false;
-    brain->people.open_count--;
+    take_open(&brain->people, conversation);
     if (ch_is_up(brain)) watch(brain, conversation, 1);
   }
   ch_reply_end(brain, reply, conversation ? 0 : CHAT_E_NOT_FOUND);

@@ -23,6 +23,9 @@ void ch_receipts_count_read(ch_brain *brain, ch_conversation *conversation);
 /* Tick of an own row at seq. */
 uint32_t ch_receipts_tick(ch_brain *brain, ch_conversation *conversation, uint64_t seq);
 
+/* In a transaction, before the members are replaced by these: tells whose watermarks are higher now. */
+void ch_receipts_tell_moved(ch_brain *brain, const ch_conversation *conversation, const chat_cache_member *members, size_t count);
+
 void ch_on_receipts(ch_brain *brain, const ch_server_message *message);
 void ch_request_mark_read(ch_brain *brain, const ch_client_request *request, ch_client_event *reply);
 void ch_receipts_settle(ch_brain *brain);

@@ -348,7 +348,6 @@ static void synced(ch_brain *brain, const ch_sync_reply *reply, bool moves) {
   for (size_t i = 0; i < reply->head_count; i++) {
     ch_conversation *conversation = ch_conversation_find(brain, reply->heads[i].conversation_id);
     want_range(brain, conversation);
-    ch_people_refresh(brain, conversation);
   }
   sync->due_ms = ch_now_ms(brain) + (reply->more && !moves ? RETRY_MS : reply->more || sync->again ? 0 : brain->config.sync_every_ms);
   sync->again = sync->again && reply->more;
