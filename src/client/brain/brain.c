@@ -78,7 +78,7 @@ typedef struct cache_loading {
 
 static int visit_conversation(void *arg, const chat_cache_conversation *row) {
   cache_loading *loading = arg;
-  return loading->error = ch_conversation_load(loading->brain, row);
+  return loading->error = ch_conversations_load(loading->brain, row);
 }
 
 static int visit_outbox(void *arg, const chat_outbox_row *row) {

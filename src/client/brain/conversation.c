@@ -69,7 +69,7 @@ ch_conversation *ch_conversation_add(ch_brain *brain, const uint8_t id[16]) {
   return conversation;
 }
 
-int ch_conversation_load(ch_brain *brain, const chat_cache_conversation *row) {
+int ch_conversations_load(ch_brain *brain, const chat_cache_conversation *row) {
   ch_conversation *conversation = new_conversation(brain, row->conversation_id);
   if (!conversation) return CHAT_E_NOMEM;
   conversation->kept.row = *row;

@@ -65,7 +65,7 @@ ch_conversation *ch_conversation_find(const ch_brain *brain, const uint8_t id[16
 /* One that is not there yet; in a transaction only. NULL: no memory (the transaction has its error). */
 ch_conversation *ch_conversation_add(ch_brain *brain, const uint8_t id[16]);
 /* From the cache, outside a transaction. 0 or CHAT_E_NOMEM. */
-int ch_conversation_load(ch_brain *brain, const chat_cache_conversation *row);
+int ch_conversations_load(ch_brain *brain, const chat_cache_conversation *row);
 void ch_conversation_drop(ch_brain *brain, ch_conversation *conversation);
 
 ch_conversation *ch_conversation_first(const ch_brain *brain, ch_hashmap_entry **at);
