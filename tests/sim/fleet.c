@@ -140,6 +140,7 @@ static void take_over(sim *s, sim_kind kind, uint32_t partition) {
   if (owner->process && owner->process->is_alive) return;
   sim_process *worker = any_worker(s, kind, NULL);
   if (!worker) return;
+  revoke(worker, partition); /* it may be a zombie of this partition */
   owner->process = worker;
   assign(worker, partition);
 }
@@ -230,6 +231,20 @@ void sim_fleet_start(sim *s) {
 
 void sim_fleet_heal(sim *s) {
   start_all(s);
+}
+
+static int fault_of(sim *s, sim_kind kind, uint32_t partition) {
+  sim_process *worker = owner_of(s, kind, partition)->process;
+  if (!worker || !worker->is_alive) return CHAT_E_CLOSED;
+  return worker->sequencer ? ch_sequencer_fault(worker->sequencer, partition) : ch_deliverer_fault(worker->deliverer, partition);
+}
+
+void sim_fleet_check(sim *s) {
+  static const sim_kind kinds[] = {SIM_SEQUENCER, SIM_DELIVERER};
+  for (int k = 0; k < 2; k++)
+    for (uint32_t partition = 0; partition < partitions_of(s, kinds[k]); partition++)
+      if (fault_of(s, kinds[k], partition))
+        sim_fail(s, "liveness: partition %u of kind %d stands still: %s", partition, kinds[k], chat_error_name(fault_of(s, kinds[k], partition)));
 }
 
 void sim_fleet_stop(sim *s) {

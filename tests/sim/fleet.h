@@ -17,6 +17,8 @@ void sim_fleet_move(sim *s, sim_kind kind, uint32_t partition, uint64_t zombie_m
 void sim_fleet_machine_dies(sim *s, bool power_cut, uint64_t down_ms);
 /* Everything that is down comes up. */
 void sim_fleet_heal(sim *s);
+/* Every partition has a living owner that works. */
+void sim_fleet_check(sim *s);
 void sim_fleet_stop(sim *s);
 void sim_fleet_free(sim *s);
 

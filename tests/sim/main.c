@@ -6,6 +6,7 @@
  *   chat-sim --seed N [--trace]                one, with every step
  */
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -36,8 +37,20 @@ static void merge(totals *t, const totals *part) {
     to[i] += from[i];
 }
 
+/* An assert of a machine ends the process: say which seed it was. */
+static uint64_t running_seed;
+
+static void say_seed(int signal_number) {
+  char line[64];
+  int len = snprintf(line, sizeof line, "seed %llu failed: signal %d\n", (unsigned long long)running_seed, signal_number);
+  if (write(STDOUT_FILENO, line, (size_t)len) < 0) _exit(3);
+  signal(signal_number, SIG_DFL);
+  raise(signal_number);
+}
+
 static void run_one(uint64_t seed, const sim_options *options, totals *t) {
   sim_result result;
+  running_seed = seed;
   sim_run(seed, options, &result);
   if (result.failure[0]) {
     printf("seed %llu failed %s\n", (unsigned long long)seed, result.failure);
@@ -128,6 +141,8 @@ int main(int argc, char **argv) {
     if (c == 't') trace = true;
     if (c == '?') return 2;
   }
+  signal(SIGABRT, say_seed);
+  signal(SIGSEGV, say_seed);
   if (seed) return run_traced(seed, trace);
   if (count > 0 && jobs > 0) return run_many(from, count, jobs);
   fprintf(stderr, "usage: chat-sim --seeds N [--from M] [--jobs J] | --seed N [--trace]\n");

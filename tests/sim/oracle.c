@@ -100,9 +100,15 @@ void sim_oracle_done(sim *s, const chat_op *op) {
 
 /* ------------------------------------------------------------------------------------------------ frames to clients */
 
+static uint32_t number_of(sim *s, const uint8_t client_id[16]) {
+  const sim_intent *intent = sim_oracle_intent(s, client_id);
+  return intent ? intent->number : 0;
+}
+
 static void check_answer(sim_device *device, const ch_answer *answer) {
   sim *s = device->sim;
   sim_intent *intent = sim_oracle_intent(s, answer->client_id);
+  sim_note(s, "to device %u: answer %d for message %u, number %llu", device->index, (int)answer->code, number_of(s, answer->client_id), (unsigned long long)answer->client_seq);
   if (answer->code == CH_ACCEPTED) {
     if (!ch_hashmap_find(&s->oracle->logged, (ch_bytes){answer->client_id, 16})) sim_fail(s, "P1: ACCEPTED went out for what the log does not have");
     if (ch_hashmap_insert(&s->oracle->accepted, (ch_bytes){answer->client_id, 16}, &mark) == 0) s->oracle->accepted_count++;
@@ -124,9 +130,16 @@ static void check_rows(sim_device *device, const chat_row *rows, size_t count) {
   }
 }
 
+static void note_verdict(sim_device *device, const ch_verdict *verdict) {
+  sim *s = device->sim;
+  sim_note(s, "to device %u: verdict %d for message %u, number %llu, last %llu, head %llu", device->index, (int)verdict->code, number_of(s, verdict->client_id),
+           (unsigned long long)verdict->client_seq, (unsigned long long)verdict->last, (unsigned long long)verdict->head);
+}
+
 static void check_server_message(sim_device *device, const ch_server_message *message) {
   switch (message->op) {
     case CH_ANSWER: check_answer(device, &message->u.answer); break;
+    case CH_VERDICT: note_verdict(device, &message->u.verdict); break;
     case CH_LIVE: check_rows(device, message->u.live.events, message->u.live.event_count); break;
     case CH_RANGE_REPLY: check_rows(device, message->u.range_reply.events, message->u.range_reply.event_count); break;
     case CH_SEARCH_REPLY: check_rows(device, message->u.search_reply.events, message->u.search_reply.event_count); break;
@@ -161,11 +174,20 @@ static uint64_t durable_at_any(sim_device *device, const uint8_t conversation_id
   return durable;
 }
 
-static void check_client_message(sim_device *device, const ch_client_message *message) {
-  if (message->op != CH_RECEIPT) return;
+static void note_send(sim_device *device, const ch_send *send) {
+  sim_note(device->sim, "device %u sends message %u, number %llu, prev %llu%s%s", device->index, number_of(device->sim, send->client_id), (unsigned long long)send->client_seq,
+           (unsigned long long)send->prev, send->retry ? ", again" : "", send->discard ? ", a void" : "");
+}
+
+static void check_receipt(sim_device *device, const ch_client_message *message) {
   uint64_t durable = durable_at_any(device, message->u.receipt.conversation_id);
   if (message->u.receipt.delivered > durable)
     sim_fail(device->sim, "P5: DELIVERED %llu was sent, and the cursor is durable up to %llu", (unsigned long long)message->u.receipt.delivered, (unsigned long long)durable);
+}
+
+static void check_client_message(sim_device *device, const ch_client_message *message) {
+  if (message->op == CH_SEND) note_send(device, &message->u.send);
+  if (message->op == CH_RECEIPT) check_receipt(device, message);
 }
 
 void sim_oracle_frame_in(sim_device *device, chat_bytes frame) {
@@ -209,7 +231,7 @@ void sim_oracle_cursor(sim_device *device, const uint8_t conversation_id[16], ui
   chat_cache *cache = device->cache.inner;
   while (before < after) { /* a page at a time, from each page's low end */
     uint64_t page = after - before > 200 ? before + 200 : after;
-    cache->vtable->rows(cache->self, conversation_id, before, page, 200, 0, count_row, &counted);
+    if (cache->vtable->rows(cache->self, conversation_id, before, page, 200, 0, count_row, &counted)) return; /* a failure that was meant for the brain */
     uint64_t readable = sim_truth_readable_count(truth, (int)device->user, before, page);
     if (counted.count < readable)
       sim_fail(s, "P4: device %u: a cursor moved from %llu to %llu, and %llu of %llu rows are there", device->index, (unsigned long long)before, (unsigned long long)page,

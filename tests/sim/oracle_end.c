@@ -4,6 +4,7 @@
 
 #include "backend/store_mem.h"
 #include "sim/device.h"
+#include "sim/fleet.h"
 #include "sim/oracle_parts.h"
 
 /* ------------------------------------------------------------------------------------------------ the store */
@@ -51,7 +52,9 @@ typedef struct looking {
 
 static int count_pending(void *arg, const chat_outbox_row *row) {
   sim_device *device = arg;
-  if (row->state != CHAT_OUTBOX_REFUSED) sim_fail(device->sim, "liveness: device %u still has a row in its outbox", device->index);
+  sim_intent *intent = sim_oracle_intent(device->sim, row->client_id);
+  if (intent && row->state == CHAT_OUTBOX_REFUSED) intent->is_refused = true; /* also where the device died before it could show it */
+  if (row->state != CHAT_OUTBOX_REFUSED) sim_fail(device->sim, "liveness: device %u still has message %u in its outbox", device->index, intent ? intent->number : 0);
   return 0;
 }
 
@@ -90,9 +93,10 @@ static void check_device(sim *s, sim_device *device) {
 }
 
 void sim_oracle_end(sim *s, sim_result *result) {
+  sim_fleet_check(s);
   check_store(s);
-  for (ch_hashmap_entry *e = ch_hashmap_first(&s->oracle->intents); e; e = ch_hashmap_next(&s->oracle->intents, e))
-    check_intent(s, e->value, result);
   for (uint32_t i = 0; i < s->plan.devices; i++)
     check_device(s, s->devices[i]);
+  for (ch_hashmap_entry *e = ch_hashmap_first(&s->oracle->intents); e; e = ch_hashmap_next(&s->oracle->intents, e))
+    check_intent(s, e->value, result);
 }

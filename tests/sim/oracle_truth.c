@@ -55,8 +55,16 @@ static sim_span *present(sim_truth *truth, int user) {
   return NULL;
 }
 
+static bool was_member(const sim_truth *truth, int user) {
+  for (uint32_t i = 0; i < truth->span_count; i++)
+    if (truth->spans[i].user == user) return true;
+  return false;
+}
+
+/* Who comes back reads from then on: from the start reads only who was never here. */
 static void join(sim_truth *truth, int user, uint64_t joined) {
   if (user < 0 || present(truth, user)) return;
+  if (was_member(truth, user)) joined = truth->count - 1;
   ch_assert(truth->span_count < SIM_SPANS_MAX);
   truth->spans[truth->span_count++] = (sim_span){user, joined, UINT64_MAX};
 }
@@ -186,6 +194,8 @@ void sim_truth_row(sim *s, const chat_row *row) {
   check_once(s, row);
   check_intent(s, row, &content);
   if (sim_failed(s)) return;
+  sim_note(s, "conversation %02x%02x: seq %llu, type %u, message %u, number %llu", row->conversation_id[1], row->conversation_id[2], (unsigned long long)row->seq, row->type,
+           sim_oracle_intent(s, row->client_id) ? sim_oracle_intent(s, row->client_id)->number : 0, (unsigned long long)row->client_seq);
   add(truth, row);
   follow_members(s, truth, row, &content);
   if (row->type == CHAT_TYPE_MESSAGE && !sim_truth_readable(truth, sim_user_number(row->sender), row->seq))

@@ -63,7 +63,7 @@ static void draw_plan(sim *s) {
   plan->delivery_partitions = plan->embedded ? 1 : (uint32_t)sim_between(random, 1, SIM_PARTITIONS_MAX);
   plan->trouble_ms = 600000;
   plan->heal_ms = 600000;
-  plan->messages = 240;
+  plan->messages = 360;
   plan->faults = (uint32_t)sim_between(random, 30, 60);
 }
 

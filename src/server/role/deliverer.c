@@ -339,7 +339,7 @@ int ch_deliverer_assign(ch_deliverer *deliverer, uint32_t number, ch_now now) {
   partition->deliverer = deliverer;
   partition->number = number;
   partition->retry = partition->reader.retry = (ch_retry){.at_ms = CH_NEVER_MS, .backoff_ms = deliverer->config.retry_ms};
-  partition->reader.state = CH_READER_INFO;
+  partition->reader.state = deliverer->config.store_derives_heads ? CH_READER_INFO : CH_READER_POSITION;
   ch_delivery_record_init(&partition->record, &deliverer->env);
   ch_list_push_back(&deliverer->partitions, &partition->node);
   proceed(partition, now);

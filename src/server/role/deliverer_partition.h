@@ -4,8 +4,8 @@
  *
  * Two machines beside each other. The reader says where to begin and brings records:
  *
- *   INFO      asks what is in the log                          → POSITION, READ (heads derived, or records were cut)
- *   POSITION  asks the store what is done                      → SEEK, READ
+ *   POSITION  asks the store what is done                      → INFO (begins here, but where heads are derived)
+ *   INFO      asks what is in the log                          → SEEK, READ (heads derived, or records were cut)
  *   SEEK      steps back until rewind_ms before that position  → READ, INFO (cut meanwhile)
  *   READ      long polls                                       → INFO (cut)
  *

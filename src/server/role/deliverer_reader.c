@@ -7,8 +7,8 @@ enum { READ_WAIT_MS = 10000, READ_BYTES_MAX = 1024 * 1024, SEEK_STEP = 64 };
 
 static void enter(ch_delivery_reader *reader, ch_reader_state state) {
   static const uint8_t moves[] = { /* bits of where one may go from here */
-      [CH_READER_INFO] = 1 << CH_READER_POSITION | 1 << CH_READER_READ,
-      [CH_READER_POSITION] = 1 << CH_READER_SEEK | 1 << CH_READER_READ,
+      [CH_READER_POSITION] = 1 << CH_READER_INFO,
+      [CH_READER_INFO] = 1 << CH_READER_SEEK | 1 << CH_READER_READ,
       [CH_READER_SEEK] = 1 << CH_READER_READ | 1 << CH_READER_INFO,
       [CH_READER_READ] = 1 << CH_READER_INFO,
   };
@@ -63,36 +63,38 @@ static uint64_t before_first(const ch_delivery_reader *reader) {
   return reader->first > 0 ? reader->first - 1 : 0;
 }
 
-static int took_info(ch_delivery_partition *partition, const chat_log_info *op) {
-  ch_delivery_reader *reader = &partition->reader;
-  bool derives = partition->deliverer->config.store_derives_heads;
-  reader->first = op->first;
-  reader->end = op->end;
-  if (!reader->is_open && !derives) {
-    enter(reader, CH_READER_POSITION);
-    return 0;
-  }
-  /* Where heads are derived there are only hints before the end; behind a cut one goes on with what is left. */
-  reader->after = reader->is_open ? before_first(reader) : op->end;
-  enter(reader, CH_READER_READ);
+/* Asked for before the log's end: another owner may move both on meanwhile. */
+static int took_position(ch_delivery_partition *partition, const chat_store_position *op) {
+  partition->reader.stored = op->position;
+  enter(&partition->reader, CH_READER_INFO);
   return 0;
 }
 
 /* A log that ends before what was stored is another log, or lost records: positions below the stored ones would be seen by nobody. */
-static int took_position(ch_delivery_partition *partition, const chat_store_position *op) {
+static int begin_behind_stored(ch_delivery_partition *partition) {
   ch_delivery_reader *reader = &partition->reader;
-  if (op->position > reader->end) return CHAT_E_GONE;
-  bool is_cut = op->position <= before_first(reader);
-  reader->stored = op->position;
-  reader->after = is_cut ? before_first(reader) : op->position;
+  if (reader->stored > reader->end) return CHAT_E_GONE;
+  bool is_cut = reader->stored <= before_first(reader);
+  reader->after = is_cut ? before_first(reader) : reader->stored;
   if (is_cut || partition->deliverer->config.rewind_ms == 0) {
     enter(reader, CH_READER_READ);
     return 0;
   }
-  reader->after = op->position - 1;
+  reader->after = reader->stored - 1;
   reader->seek_step = SEEK_STEP;
   reader->stored_ms = 0;
   enter(reader, CH_READER_SEEK);
+  return 0;
+}
+
+static int took_info(ch_delivery_partition *partition, const chat_log_info *op) {
+  ch_delivery_reader *reader = &partition->reader;
+  reader->first = op->first;
+  reader->end = op->end;
+  if (!reader->is_open && !partition->deliverer->config.store_derives_heads) return begin_behind_stored(partition);
+  /* Where heads are derived there are only hints before the end; behind a cut one goes on with what is left. */
+  reader->after = reader->is_open ? before_first(reader) : op->end;
+  enter(reader, CH_READER_READ);
   return 0;
 }
 

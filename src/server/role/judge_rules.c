@@ -33,7 +33,8 @@ static int join(ch_judging *judging, chat_bytes user, uint32_t role, uint64_t jo
   ch_member_cell *cell = ch_conversation_member_put(judging->conversation, user);
   if (!cell) return CHAT_E_NOMEM;
   ch_assert(cell->role == CHAT_ROLE_NONE);
-  ch_intervals_join(&cell->intervals, joined_seq);
+  /* What was once closed to somebody stays so: a cursor that has passed it says "nothing for you there, now or ever" (RangeReply.floor). */
+  ch_intervals_join(&cell->intervals, cell->intervals.count > 0 ? judging->seq - 1 : joined_seq);
   cell->role = role;
   judging->conversation->member_count++;
   touch(judging, cell);

@@ -39,7 +39,7 @@ static void schedule(const ch_partition *partition, ch_retry *retry, ch_now now)
 /* The next records are read while the batch before them is still under way, but not folded before its state is acknowledged. */
 static void read_on(ch_partition *partition, ch_now now) {
   ch_log_reader *reader = &partition->reader;
-  if (reader->is_outside || reader->next || ch_retry_is_waiting(&reader->retry) || partition->sequencer->is_stopping) return;
+  if (reader->is_outside || reader->next || reader->is_cut || ch_retry_is_waiting(&reader->retry) || partition->sequencer->is_stopping) return;
   chat_op *op = ch_reader_ask(partition);
   if (!op) {
     schedule(partition, &reader->retry, now);
@@ -127,10 +127,22 @@ void ch_partition_rest(ch_partition *partition) {
   enter(partition, CH_PARTITION_WAITING);
 }
 
+/* What another owner has stored is not what is in memory here. */
+static void open_anew(ch_partition *partition) {
+  partition->reader.is_cut = partition->reader.is_sure = false;
+  ch_conversation_map_clear(&partition->map);
+  work(partition, ch_steps_opening);
+}
+
+static void begin_next(ch_partition *partition, ch_now now) {
+  if (partition->reader.next) begin_batch(partition, now);
+  else if (partition->reader.is_cut) open_anew(partition);
+}
+
 /* As far as it goes without an op's coming back. */
 static void proceed(ch_partition *partition, ch_now now) {
   for (;;) {
-    if (partition->state == CH_PARTITION_WAITING && partition->reader.next && !partition->sequencer->is_stopping) begin_batch(partition, now);
+    if (partition->state == CH_PARTITION_WAITING && !partition->sequencer->is_stopping) begin_next(partition, now);
     if (partition->state != CH_PARTITION_WORKING || partition->pending_count > 0) break;
     int error = partition->steps[partition->step++](partition);
     if (error) interrupt(partition, error, now);
@@ -209,9 +221,23 @@ static void reading_failed(ch_partition *partition, chat_op *op, ch_now now) {
   schedule(partition, &partition->reader.retry, now);
 }
 
+/* A stored position whose followers are cut, and which is still the stored one when it is read again, contradicts the log. */
+static void found_cut(ch_partition *partition, chat_op *op) {
+  ch_log_reader *reader = &partition->reader;
+  if (reader->cut_after == reader->after) {
+    fail(partition, op);
+    return;
+  }
+  drop(partition, op);
+  reader->cut_after = reader->after;
+  reader->is_cut = true;
+}
+
 static void back_to_reader(ch_partition *partition, chat_op *op, ch_now now) {
   if (partition->sequencer->is_stopping) {
     drop(partition, op);
+  } else if (op->status == CHAT_E_GONE) {
+    found_cut(partition, op);
   } else if (op->status) {
     if (ch_status_is_passing(op->status)) reading_failed(partition, op, now);
     else fail(partition, op);
@@ -348,6 +374,7 @@ int ch_sequencer_assign(ch_sequencer *sequencer, uint32_t number, ch_now now) {
   if (!partition) return CHAT_E_NOMEM;
   partition->sequencer = sequencer;
   partition->number = number;
+  partition->reader.cut_after = UINT64_MAX;
   partition->retry = partition->reader.retry = ch_retry_of(sequencer->config.retry_ms);
   configure_batch(partition);
   ch_conversation_map_init(&partition->map, sequencer->env.alloc, sequencer->config.conversations_max, partition->batch_config.seed);

@@ -5,7 +5,7 @@
  * A partition walks along a table of steps. A step puts out ops; the next one begins when all of them are acknowledged.
  *
  *   WORKING   in the steps of its opening or of a batch             → WAITING (last step done), PAUSED (memory, S3), ENDED
- *   WAITING   nothing to do until a READ brings records             → WORKING, ENDED
+ *   WAITING   nothing to do until a READ brings records             → WORKING (a batch; its opening again: what follows was cut), ENDED
  *   PAUSED    begins its steps anew when `retry` is due, from the store → WORKING, ENDED
  *   ENDED     final: a fault, or its port is being freed (fault 0)
  *
@@ -32,6 +32,8 @@ typedef struct ch_log_reader {
   uint8_t identity[16];
   uint64_t after;      /* position of the last record that was read, at first of the last one that was stored */
   chat_log_read *next; /* records that wait for the batch before them */
+  bool is_cut;         /* what follows is not in the log any more: another owner has stored it. Opened anew as soon as the batch is done */
+  uint64_t cut_after;  /* where that was so last; UINT64_MAX: nowhere yet */
   ch_retry retry;
 } ch_log_reader;
 
