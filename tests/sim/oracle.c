@@ -68,7 +68,9 @@ void sim_oracle_restored(sim_device *device, uint64_t of_ms) {
   ch_hashmap *intents = &device->sim->oracle->intents;
   for (ch_hashmap_entry *e = ch_hashmap_first(intents); e; e = ch_hashmap_next(intents, e)) {
     sim_intent *intent = e->value;
-    if (intent->device == device && intent->entered_ms >= of_ms) intent->is_forgotten = true;
+    if (intent->device != device) continue;
+    if (intent->entered_ms >= of_ms) intent->is_forgotten = true;
+    intent->is_refused = false; /* what was shown is undone too: it may be sent again */
   }
 }
 

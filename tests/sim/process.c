@@ -194,12 +194,16 @@ static void submit(flight *f) {
   answer(f, error == CHAT_E_CLOSED ? CHAT_E_CANCELED : CHAT_E_AGAIN);
 }
 
-/* A dead process' packet may have left it, or not. */
+/* A dead process' packet may have left it, or not. Of a machine alone nothing is left: its backends died with it. */
+static bool left_it(sim *s, const chat_op *op) {
+  return !s->plan.embedded && !is_long_poll(op) && sim_chance(&s->random, 1, 2);
+}
+
 static void arrive(void *arg, uint64_t unused) {
   (void)unused;
   flight *f = arg;
   sim *s = f->process->sim;
-  if (!f->process->is_alive && (is_long_poll(f->op) || sim_chance(&s->random, 1, 2))) {
+  if (!f->process->is_alive && !left_it(s, f->op)) {
     answer(f, CHAT_E_CANCELED);
     return;
   }
