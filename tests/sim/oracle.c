@@ -70,7 +70,7 @@ void sim_oracle_restored(sim_device *device, uint64_t of_ms) {
     sim_intent *intent = e->value;
     if (intent->device != device) continue;
     if (intent->entered_ms >= of_ms) intent->is_forgotten = true;
-    intent->is_refused = false; /* what was shown is undone too: it may be sent again */
+    if (intent->refused_ms >= of_ms) intent->is_refused = false; /* what was shown since is undone too: it may be sent again */
   }
 }
 
@@ -249,6 +249,7 @@ static void refused(sim *s, const chat_message *message) {
   if (intent->committed_seq) sim_fail(s, "P10: message %u is committed and is shown as refused", intent->number);
   if (!intent->is_refused) s->oracle->refused_count++;
   intent->is_refused = true;
+  intent->refused_ms = s->now_ms;
 }
 
 static void drafted(sim *s, const chat_message *message) {

@@ -14,11 +14,11 @@
 typedef struct sim_intent {
   uint8_t client_id[16], conversation_id[16];
   sim_device *device;
-  uint64_t entered_ms;
+  uint64_t entered_ms, refused_ms;
   uint32_t number;     /* its body is "message NUMBER" */
   bool is_entered;     /* the outbox has said that it has it, durably */
   bool is_accepted;    /* ACCEPTED went out for it */
-  bool is_refused;     /* a final answer, a verdict or the client said so */
+  bool is_refused;     /* the client said so */
   bool is_discarded;   /* the person took it back */
   bool is_forgotten;   /* the database that held it was lost or was restored from before it */
   bool is_draft;       /* given back to the person */

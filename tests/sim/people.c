@@ -132,8 +132,10 @@ typedef struct choosing {
   uint32_t count;
 } choosing;
 
+/* A refused one enters anew as another message, which the oracle does not know: people do not do that here. */
 static int choose(void *arg, const chat_outbox_row *row) {
   choosing *c = arg;
+  if (row->state == CHAT_OUTBOX_REFUSED) return 0;
   if (sim_pick(&c->sim->random, ++c->count) == 0) memcpy(c->client_id, row->client_id, 16);
   return 0;
 }
@@ -149,8 +151,6 @@ static void meddle(sim_device *device) {
   memcpy(request.client_id, c.client_id, 16);
   sim_intent *intent = sim_oracle_intent(s, c.client_id);
   if (intent && request.kind == CH_REQ_DISCARD) intent->is_discarded = true;
-  /* A refused one enters anew as another message, whose body the oracle does not know: people do not do that here. */
-  if (intent && request.kind == CH_REQ_RETRY && intent->is_refused) return;
   sim_device_request(device, &request);
 }
 
