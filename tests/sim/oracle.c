@@ -259,6 +259,7 @@ static void drafted(sim *s, const chat_message *message) {
 
 void sim_oracle_event(sim_device *device, const chat_event *event) {
   sim *s = device->sim;
+  if (event->type == CHAT_EVENT_STATE) sim_note(s, "device %u is in state %u: %s", device->index, event->state, chat_error_name(event->status));
   if (event->type == CHAT_EVENT_OUTBOX && event->messages[0]->tick == CHAT_TICK_REFUSED) refused(s, event->messages[0]);
   if (event->type == CHAT_EVENT_DRAFT) drafted(s, event->messages[0]);
 }

@@ -144,6 +144,12 @@ void ch_request_control(ch_brain *brain, const ch_client_request *request, ch_cl
 
 /* ------------------------------------------------------------------------------------------------ retry, discard */
 
+/* A retirement is the client's own: parked rows wait for it, so no person takes it back. */
+static ch_outbox_item *find_of_person(const ch_brain *brain, const uint8_t client_id[16]) {
+  ch_outbox_item *item = ch_outbox_find(brain, client_id);
+  return item && item->type != CHAT_TYPE_DEVICE_RETIRED ? item : NULL;
+}
+
 /* A refused row has ended; what is tried again is a new message with its content. */
 static int enter_anew(ch_brain *brain, ch_outbox_item *item, uint8_t client_id[16]) {
   ch_client_id_new(brain, client_id);
@@ -154,7 +160,7 @@ static int enter_anew(ch_brain *brain, ch_outbox_item *item, uint8_t client_id[1
 }
 
 void ch_request_retry(ch_brain *brain, const ch_client_request *request, ch_client_event *reply) {
-  ch_outbox_item *item = ch_outbox_find(brain, request->client_id);
+  ch_outbox_item *item = find_of_person(brain, request->client_id);
   uint8_t client_id[16];
   int error = item ? 0 : CHAT_E_NOT_FOUND;
   memcpy(client_id, request->client_id, 16);
@@ -182,7 +188,7 @@ static int discard(ch_brain *brain, ch_outbox_item *item) {
 }
 
 void ch_request_discard(ch_brain *brain, const ch_client_request *request, ch_client_event *reply) {
-  ch_outbox_item *item = ch_outbox_find(brain, request->client_id);
+  ch_outbox_item *item = find_of_person(brain, request->client_id);
   memcpy(reply->event.client_id, request->client_id, 16);
   if (item) memcpy(reply->event.conversation_id, item->conversation->kept.row.conversation_id, 16);
   ch_reply_end(brain, reply, item ? discard(brain, item) : CHAT_E_NOT_FOUND);
