@@ -236,7 +236,7 @@ static void found_cut(ch_partition *partition, chat_op *op) {
 static void back_to_reader(ch_partition *partition, chat_op *op, ch_now now) {
   if (partition->sequencer->is_stopping) {
     drop(partition, op);
-  } else if (op->status == CHAT_E_GONE) {
+  } else if (op->status == CHAT_E_GONE && op->kind == CHAT_OP_LOG_READ) {
     found_cut(partition, op);
   } else if (op->status) {
     if (ch_status_is_passing(op->status)) reading_failed(partition, op, now);

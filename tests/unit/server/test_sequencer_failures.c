@@ -178,6 +178,7 @@ START_TEST(other_errors_stop_the_partition) {
   } rows[] = {{CHAT_E_CORRUPT, CHAT_E_CORRUPT}, {CHAT_E_GONE, CHAT_E_GONE}, {CHAT_E_INVALID, CHAT_E_INTERNAL}, {CHAT_E_CANCELED, 0}};
   for (size_t i = 0; i < PLACES_COUNT; i++) {
     for (size_t j = 0; j < sizeof rows / sizeof *rows; j++) {
+      if (places[i].kind == CHAT_OP_LOG_READ && rows[j].status == CHAT_E_GONE) continue; /* below */
       give(begin_at(&places[i]), rows[j].status);
       stands_still(rows[j].fault);
       ch_sequencer_revoke(sequencer, partition);
@@ -185,6 +186,25 @@ START_TEST(other_errors_stop_the_partition) {
       end_round();
     }
   }
+}
+END_TEST
+
+/* Another owner has stored more and had it cut. What is read ahead meanwhile is done first. */
+START_TEST(what_another_owner_had_cut_is_read_from_behind_it) {
+  log_create(CHAT_GROUP);
+  log_message(group, "alice", 2, "one");
+  sequencer_begin();
+  assign(0);
+  give(take_op(CHAT_OP_LOG_READ), CHAT_E_GONE);
+  ck_assert_int_eq(ch_sequencer_fault(sequencer, partition), 0);
+  opens_at(2);
+  chat_log_read *read = take_op(CHAT_OP_LOG_READ);
+  ck_assert_uint_eq(read->after, 2);
+  give(read, CHAT_E_GONE); /* once more, further on */
+  opens_at(2);
+  give(take_op(CHAT_OP_LOG_READ), CHAT_E_GONE); /* and the store has not moved: the log contradicts it */
+  stands_still(CHAT_E_GONE);
+  sequencer_end();
 }
 END_TEST
 
@@ -335,6 +355,7 @@ int main(void) {
       {only_what_is_not_in_the_log_is_appended_again, 0},
       {consumed_is_a_hint, 0},
       {other_errors_stop_the_partition, 0},
+      {what_another_owner_had_cut_is_read_from_behind_it, 0},
       {a_record_that_is_none_stops_the_partition_behind_what_is_before_it, 0},
       {a_log_that_ends_before_what_is_stored_is_another_one, 0},
       {a_stored_position_of_a_lower_epoch_is_before_the_end, 0},
