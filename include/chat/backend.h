@@ -166,7 +166,10 @@ typedef struct chat_log_consumed { /* CHAT_OP_LOG_CONSUMED: everything up to `po
   uint64_t position;
 } chat_log_consumed;
 
-/* ------------------------------------------------------------------------------------------------ store */
+/* ------------------------------------------------------------------------------------------------ store
+ *
+ * What is outside the bounds that are given here (a limit, a user id, a title, too many intervals, a partition that the store does not have) gets CHAT_E_INVALID, and nothing of the op is done.
+ */
 
 /* One event of a conversation, as stored: what a row, a page and a live event are made of. */
 typedef struct chat_row {
@@ -189,7 +192,7 @@ typedef struct chat_interval {
   uint64_t left;   /* last readable seq */
 } chat_interval;
 
-enum { CHAT_MEMBER_INTERVALS_MAX = 16 }; /* older ones are merged away from the front: what they covered is no longer readable */
+enum { CHAT_MEMBER_INTERVALS_MAX = 8 }; /* whoever was added more often: the sequencer has forgotten the oldest, and what they covered is no longer readable */
 
 typedef struct chat_member {
   chat_bytes user;
@@ -230,7 +233,8 @@ typedef struct chat_state {
 /* CHAT_OP_STORE_APPLY: effects of a batch of one partition. Idempotent: written again with the same content by replays and zombies.
  * A row of the store wins over a written one where its cause (rows: message_id; state cells: position) is higher.
  * A store that derives heads does all in one transaction, states and consumed position visible together (V7). Others get two ops from
- * the sequencer: rows first, states when the rows and the tasks are acknowledged ("effects first, state last"). */
+ * the sequencer: rows first, states when the rows and the tasks are acknowledged ("effects first, state last").
+ * A row at or below the horizon (PRUNE) does not come back. A store that derives heads compares positions across conversations, so it has partition 0 alone. */
 typedef struct chat_store_apply {
   chat_op op;
   uint32_t partition;
@@ -242,7 +246,7 @@ typedef struct chat_store_apply {
 } chat_store_apply;
 
 /* CHAT_OP_STORE_STATE: state of one conversation, whole (S3), from one consistent read. For a channel only the members in `users`
- * and their senders. A conversation that does not exist gives kind 0 and status 0. */
+ * and their senders. A conversation that does not exist gives kind 0 and status 0 (its senders' cells are given all the same: refusals use numbers up). */
 typedef struct chat_store_state {
   chat_op op;
   uint8_t conversation_id[16];
@@ -253,7 +257,8 @@ typedef struct chat_store_state {
 } chat_store_state;
 
 /* CHAT_OP_STORE_RANGE: rows with seq in (low, high], at most `limit` of them from the low end (newest_first 0) or the high end (1),
- * always given in rising seq. The state is read before the rows (V5): rows above its head are not given, even where they are there. */
+ * always given in rising seq. The state is read before the rows (V5): rows above its head are not given, even where they are there.
+ * The answer has no hole: seen from the end that was asked for it ends before a row that is missing above the horizon. */
 typedef struct chat_store_range {
   chat_op op;
   uint8_t conversation_id[16];
@@ -277,7 +282,7 @@ typedef struct chat_head {
   uint64_t active_ms;
   uint64_t first; /* first seq the user may read */
   uint64_t delivered, read; /* the user's own watermarks */
-  chat_bytes title;
+  chat_bytes title; /* a former member's: as it was at its removal */
 } chat_head;
 
 /* CHAT_OP_STORE_HEADS: heads of the user's conversations changed above `above`, in rising position, at most `limit`.
@@ -308,7 +313,7 @@ typedef struct chat_watermark {
   uint64_t delivered, read; /* request: raise to these; result: as now stored */
 } chat_watermark;
 
-/* CHAT_OP_STORE_WATERMARKS: raises (never lowers) watermarks of members; entries of users that were never a member are skipped. */
+/* CHAT_OP_STORE_WATERMARKS: raises (never lowers) watermarks of members; entries of users that were never a member are skipped: their result is 0. */
 typedef struct chat_store_watermarks {
   chat_op op;
   chat_watermark *marks;
@@ -330,7 +335,9 @@ typedef struct chat_store_members {
 } chat_store_members;
 
 /* CHAT_OP_STORE_SEARCH: full-text search over what the user may read; newest first by message_id. Index may lag behind the store
- * (off the critical path); `indexed_position` says how far it is. CHAT_E_INVALID: the query has no word. */
+ * (off the critical path); `indexed_position` says how far it is. CHAT_E_INVALID: the query has no word.
+ * Only events of CHAT_TYPE_MESSAGE have text. Letters and digits make words, and so does what is beyond ASCII; all else parts them and is no syntax. Letters of ASCII are compared without
+ * case; a store may fold more (SQLite: case and diacritics of all scripts). */
 typedef struct chat_store_search {
   chat_op op;
   chat_bytes user;
@@ -356,7 +363,7 @@ typedef struct chat_device {
 enum { CHAT_DEVICE_GET = 1, CHAT_DEVICE_PUT = 2 };
 /* CHAT_OP_STORE_DEVICE: reads or writes one device of a user. GET of an unknown one: CHAT_E_NOT_FOUND. PUT replaces the whole row where the
  * stored `session` and `session_next` equal expect_session and expect_session_next (both 0: must not exist), else CHAT_E_CONFLICT and
- * the row as stored. PUT of a new device where the user has `devices_max` unrevoked ones: CHAT_E_LIMIT. */
+ * the row as stored (where there is none: all 0 but device_id). PUT of a new device where the user has `devices_max` unrevoked ones: CHAT_E_LIMIT. */
 typedef struct chat_store_device {
   chat_op op;
   uint32_t verb;

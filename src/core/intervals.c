@@ -28,7 +28,7 @@ bool ch_intervals_join(ch_intervals *intervals, uint64_t joined_seq) {
   ch_assert(joined_seq < CH_INTERVAL_OPEN);
   if (ch_intervals_is_open(intervals)) return false;
   uint64_t from = absorb(intervals, joined_seq);
-  if (intervals->count == CH_INTERVALS_MAX) forget_oldest(intervals);
+  if (intervals->count == CHAT_MEMBER_INTERVALS_MAX) forget_oldest(intervals);
   intervals->items[intervals->count++] = (ch_interval){.joined_seq = from, .left_seq = CH_INTERVAL_OPEN};
   return true;
 }

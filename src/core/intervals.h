@@ -12,10 +12,9 @@
 #ifndef CH_CORE_INTERVALS_H
 #define CH_CORE_INTERVALS_H
 
+#include <chat/backend.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-enum { CH_INTERVALS_MAX = 8 };
 
 /* left_seq of a member that has not left. */
 #define CH_INTERVAL_OPEN UINT64_MAX
@@ -26,7 +25,7 @@ typedef struct ch_interval {
 
 /* Sorted, apart from each other, only the last may be open. {0} has none. */
 typedef struct ch_intervals {
-  ch_interval items[CH_INTERVALS_MAX];
+  ch_interval items[CHAT_MEMBER_INTERVALS_MAX];
   uint32_t count;
 } ch_intervals;
 
@@ -38,7 +37,7 @@ typedef struct ch_seq_range {
 /* Is it a member now? */
 bool ch_intervals_is_open(const ch_intervals *intervals);
 /* Opens an interval behind joined_seq. false, without an effect, when one is open. Earlier ones that reach to
- * joined_seq or above are joined with it. When there are CH_INTERVALS_MAX already, the oldest is forgotten: the bound
+ * joined_seq or above are joined with it. When there are CHAT_MEMBER_INTERVALS_MAX already, the oldest is forgotten: the bound
  * never shows more than a member may read. */
 bool ch_intervals_join(ch_intervals *intervals, uint64_t joined_seq);
 /* Ends the open interval at left_seq, which is at least its joined_seq. false, without an effect, when none is open. */

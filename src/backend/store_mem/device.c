@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "backend/store_check.h"
 #include "backend/store_mem/store.h"
 #include "core/bytes.h"
-
-enum { NAME_MAX_LEN = 64 };
 
 static int out_device(chat_op *op, const chat_device *device, chat_device *out) {
   *out = *device;
@@ -47,14 +46,11 @@ static int put_device(ch_store_mem *store, chat_store_device *put, ch_cell_key k
 
 int ch_store_do_device(ch_store_mem *store, chat_op *op) {
   chat_store_device *ask = (chat_store_device *)op;
-  if (!ch_user_id_valid(ask->user)) return CHAT_E_INVALID;
+  if (!ch_store_device_valid(ask)) return CHAT_E_INVALID;
   ch_cell_key key = ch_cell_key_under_user(CH_CELL_DEVICE, ask->user, ask->device.device_id);
   const chat_device *stored = ch_cell_get(&store->table, key);
-  switch (ask->verb) {
-  case CHAT_DEVICE_GET: return stored ? out_device(op, stored, &ask->device) : CHAT_E_NOT_FOUND;
-  case CHAT_DEVICE_PUT: return ask->device.name.len <= NAME_MAX_LEN ? put_device(store, ask, key, stored) : CHAT_E_INVALID;
-  default: return CHAT_E_INVALID;
-  }
+  if (ask->verb == CHAT_DEVICE_PUT) return put_device(store, ask, key, stored);
+  return stored ? out_device(op, stored, &ask->device) : CHAT_E_NOT_FOUND;
 }
 
 /* ------------------------------------------------------------------------------------------------ DEVICES */

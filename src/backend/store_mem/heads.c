@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/store_check.h"
 #include "backend/store_mem/store.h"
 #include "core/bytes.h"
 #include "core/partition.h"
@@ -133,7 +134,7 @@ static uint64_t stream_position(const ch_store_mem *store, chat_bytes user) {
 
 int ch_store_do_heads(ch_store_mem *store, chat_op *op) {
   chat_store_heads *ask = (chat_store_heads *)op;
-  if (ask->limit == 0 || ask->limit > 1000 || !ch_user_id_valid(ask->user)) return CHAT_E_INVALID;
+  if (!ch_store_heads_valid(ask)) return CHAT_E_INVALID;
   candidates found = {.heads = ch_store_out_array(op, count_all(store, ask->user), sizeof *found.heads)};
   if (!found.heads) return CHAT_E_NOMEM;
   if (store->config.derives_heads)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "backend/store_check.h"
 #include "backend/store_mem/store.h"
 #include "core/bytes.h"
 
@@ -117,17 +118,10 @@ static int out_senders_of(const ch_store_mem *store, chat_op *op, const chat_byt
   return 0;
 }
 
-static bool users_valid(const chat_bytes *users, size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    if (!ch_user_id_valid(users[i])) return false;
-  }
-  return true;
-}
-
 /* Senders are kept of a conversation that does not exist, too: its numbers are used up by refusals. */
 int ch_store_do_state(ch_store_mem *store, chat_op *op) {
   chat_store_state *ask = (chat_store_state *)op;
-  if (!users_valid(ask->users, ask->user_count)) return CHAT_E_INVALID;
+  if (!ch_store_users_valid(ask->users, ask->user_count)) return CHAT_E_INVALID;
   const ch_stored_head *cell = ch_cell_get(&store->table, ch_cell_key_conversation(CH_CELL_HEAD, ask->conversation_id));
   int error = ch_store_out_head(op, cell, ask->conversation_id, &ask->state);
   if (error) return error;
@@ -143,23 +137,29 @@ uint64_t ch_store_horizon(const ch_store_mem *store, const uint8_t conversation_
   return ch_cell_number(&store->table, ch_cell_key_conversation(CH_CELL_HORIZON, conversation_id));
 }
 
-/* Seqs are dense, so the first or last `limit` rows of (low, high] are those of a range of that length; where a row is missing there are fewer. */
-static void cut_to_limit(const chat_store_range *range, uint64_t *low, uint64_t *high) {
-  if (*high <= *low || *high - *low <= range->limit) return;
-  if (range->newest_first)
-    *low = *high - range->limit;
-  else
-    *high = *low + range->limit;
+static const chat_row *row_at(const ch_store_mem *store, const chat_store_range *range, uint64_t seq) {
+  return ch_cell_get(&store->table, ch_cell_key_row(range->conversation_id, seq));
+}
+
+/* (low, high] becomes what is given: at most `limit` rows from the asked end, up to where one is missing (V5). */
+static void cut(const ch_store_mem *store, const chat_store_range *range, uint64_t *low, uint64_t *high) {
+  uint64_t count = 0;
+  if (range->newest_first) {
+    while (*high - count > *low && count < range->limit && row_at(store, range, *high - count)) count++;
+    *low = *high - count;
+  } else {
+    while (*low + count < *high && count < range->limit && row_at(store, range, *low + count + 1)) count++;
+    *high = *low + count;
+  }
 }
 
 static int out_rows(const ch_store_mem *store, chat_store_range *range, uint64_t low, uint64_t high) {
   if (high <= low) return 0;
+  cut(store, range, &low, &high);
   range->rows = ch_store_out_array(&range->op, (size_t)(high - low), sizeof *range->rows);
   if (!range->rows) return CHAT_E_NOMEM;
   for (uint64_t seq = low + 1; seq <= high; seq++) {
-    const chat_row *row = ch_cell_get(&store->table, ch_cell_key_row(range->conversation_id, seq));
-    if (!row) continue;
-    int error = ch_store_out_row(&range->op, row, &range->rows[range->row_count]);
+    int error = ch_store_out_row(&range->op, row_at(store, range, seq), &range->rows[range->row_count]);
     if (error) return error;
     range->row_count++;
   }
@@ -168,16 +168,16 @@ static int out_rows(const ch_store_mem *store, chat_store_range *range, uint64_t
 
 int ch_store_do_range(ch_store_mem *store, chat_op *op) {
   chat_store_range *range = (chat_store_range *)op;
-  if (range->limit == 0 || range->limit > CHAT_PAGE_MAX || (range->user.len && !ch_user_id_valid(range->user))) return CHAT_E_INVALID;
+  if (!ch_store_range_valid(range)) return CHAT_E_INVALID;
   const ch_stored_head *cell = ch_cell_get(&store->table, ch_cell_key_conversation(CH_CELL_HEAD, range->conversation_id));
   int error = ch_store_out_head(op, cell, range->conversation_id, &range->state);
   if (!error) error = out_members_of(store, op, &range->user, range->user.len != 0, &range->state);
   if (error) return error;
+  range->rows = NULL;
   range->row_count = 0;
   range->horizon = ch_store_horizon(store, range->conversation_id);
   uint64_t low = range->low > range->horizon ? range->low : range->horizon;
   uint64_t high = range->high && range->high < range->state.head ? range->high : range->state.head;
-  cut_to_limit(range, &low, &high);
   return out_rows(store, range, low, high);
 }
 
@@ -217,7 +217,7 @@ static int out_present(const ch_store_mem *store, chat_store_members *ask) {
 
 int ch_store_do_members(ch_store_mem *store, chat_op *op) {
   chat_store_members *ask = (chat_store_members *)op;
-  if (ask->limit == 0 || ask->limit > 1000 || ask->after.len > CHAT_USER_ID_MAX || !ch_user_id_valid(ask->user)) return CHAT_E_INVALID;
+  if (!ch_store_members_valid(ask)) return CHAT_E_INVALID;
   const ch_stored_head *cell = ch_cell_get(&store->table, ch_cell_key_conversation(CH_CELL_HEAD, ask->conversation_id));
   int error = ch_store_out_head(op, cell, ask->conversation_id, &ask->state);
   if (!error) error = out_self(store, ask);

@@ -2,12 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/store_check.h"
 #include "backend/store_mem/store.h"
 #include "core/arena.h"
 #include "core/bytes.h"
 #include "core/wire.h"
 
-enum { QUERY_MAX = 256, WORDS_MAX = QUERY_MAX / 2, ARENA_CHUNK = 4096, ARENA_CAP = 1024 * 1024 };
+enum { WORDS_MAX = CH_STORE_QUERY_MAX / 2, ARENA_CHUNK = 4096, ARENA_CAP = 1024 * 1024 };
 
 typedef struct query {
   chat_bytes words[WORDS_MAX];
@@ -165,7 +166,7 @@ static int answer(chat_store_search *ask, matches *found) {
 
 int ch_store_do_search(ch_store_mem *store, chat_op *op) {
   chat_store_search *ask = (chat_store_search *)op;
-  if (ask->query.len > QUERY_MAX || ask->limit == 0 || ask->limit > CHAT_PAGE_MAX || !ch_user_id_valid(ask->user)) return CHAT_E_INVALID;
+  if (!ch_store_search_valid(ask)) return CHAT_E_INVALID;
   query wanted;
   parse(ask->query, &wanted);
   if (wanted.count == 0) return CHAT_E_INVALID;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "backend/store_check.h"
 #include "backend/store_mem/store.h"
 #include "core/bytes.h"
-
-enum { COUNT_MAX = 4096 };
 
 static uint64_t highest(uint64_t a, uint64_t b) {
   return a > b ? a : b;
@@ -119,34 +118,10 @@ static int apply_state(ch_store_mem *store, const chat_state *state) {
 
 /* ------------------------------------------------------------------------------------------------ APPLY */
 
-static bool row_valid(const chat_row *row) {
-  return row->seq > 0 && row->sender.len <= CHAT_USER_ID_MAX;
-}
-
-static bool state_valid(const chat_state *state) {
-  for (size_t i = 0; i < state->member_count_here; i++) {
-    if (!ch_user_id_valid(state->members[i].user) || state->members[i].interval_count > CHAT_MEMBER_INTERVALS_MAX) return false;
-  }
-  for (size_t i = 0; i < state->sender_count; i++) {
-    if (!ch_user_id_valid(state->senders[i].user)) return false;
-  }
-  return state->title.len <= CHAT_TITLE_MAX;
-}
-
-static bool apply_valid(const ch_store_mem *store, const chat_store_apply *apply) {
-  for (size_t i = 0; i < apply->row_count; i++) {
-    if (!row_valid(&apply->rows[i])) return false;
-  }
-  for (size_t i = 0; i < apply->state_count; i++) {
-    if (!state_valid(&apply->states[i])) return false;
-  }
-  return !store->config.derives_heads || apply->partition == 0;
-}
-
 /* Rows before states, since a removal is described by its row. */
 int ch_store_do_apply(ch_store_mem *store, chat_op *op) {
   const chat_store_apply *apply = (chat_store_apply *)op;
-  if (!apply_valid(store, apply)) return CHAT_E_INVALID;
+  if (!ch_store_apply_valid(apply) || (store->config.derives_heads && apply->partition != 0)) return CHAT_E_INVALID;
   int error = 0;
   for (size_t i = 0; !error && i < apply->row_count; i++)
     error = apply_row(store, &apply->rows[i]);
@@ -180,10 +155,7 @@ static int raise_mark_of_member(ch_store_mem *store, chat_watermark *mark) {
 
 int ch_store_do_watermarks(ch_store_mem *store, chat_op *op) {
   chat_store_watermarks *raise = (chat_store_watermarks *)op;
-  if (raise->count == 0 || raise->count > COUNT_MAX) return CHAT_E_INVALID;
-  for (size_t i = 0; i < raise->count; i++) {
-    if (!ch_user_id_valid(raise->marks[i].user)) return CHAT_E_INVALID;
-  }
+  if (!ch_store_marks_valid(raise)) return CHAT_E_INVALID;
   int error = 0;
   for (size_t i = 0; !error && i < raise->count; i++)
     error = raise_mark_of_member(store, &raise->marks[i]);

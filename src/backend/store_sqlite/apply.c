@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/store_check.h"
 #include "backend/store_sqlite/cells.h"
 #include "core/bytes.h"
 
@@ -88,9 +89,9 @@ static int rewrite(row_writer *writer, uint64_t id, const chat_row *rows, uint64
   return error;
 }
 
-/* The run that may cover seq: 1, 0 (none) or negative. It stays open: ch_sqlstore_end. */
-static int covering(row_writer *writer, uint64_t seq, sqlite3_stmt **statement, ch_sqlstore_stored_run *run) {
-  int more = ch_sqlstore_query(writer->db, SQL_RUN_COVERING, statement, "uu", writer->conv, seq);
+/* The run that covers seq: 1, 0 (none) or negative. It stays open: ch_sqlstore_end. */
+static int covering(ch_sqlstore_db *db, uint64_t conv, uint64_t seq, sqlite3_stmt **statement, ch_sqlstore_stored_run *run) {
+  int more = ch_sqlstore_query(db, SQL_RUN_COVERING, statement, "uu", conv, seq);
   if (!more) more = ch_sqlstore_step(*statement);
   if (more <= 0) return more;
   int error = ch_sqlstore_run_column(*statement, run);
@@ -105,7 +106,7 @@ static int replace(row_writer *writer, const chat_row *row) {
   if (error) return error;
   sqlite3_stmt *statement;
   ch_sqlstore_stored_run run;
-  int found = covering(writer, row->seq, &statement, &run);
+  int found = covering(writer->db, writer->conv, row->seq, &statement, &run);
   if (found < 0) return found;
   if (found == 0) {
     error = append(writer, row);
@@ -124,7 +125,6 @@ static int replace(row_writer *writer, const chat_row *row) {
 
 static int put_row(row_writer *writer, const chat_row *row) {
   uint64_t open_last = writer->open.count ? writer->open.first_seq + writer->open.count - 1 : 0;
-  if (row->seq == 0) return CHAT_E_INVALID;
   if (row->seq <= writer->horizon) return 0; /* pruned: it does not come back */
   if (row->seq <= writer->tail || row->seq <= open_last) return replace(writer, row);
   return append(writer, row);
@@ -167,11 +167,36 @@ static int put_head(ch_sqlstore_db *db, const chat_state *state) {
                         state->head, state->msg_no, state->message_id, state->position, state->member_count, state->active_ms);
 }
 
-static int put_member(ch_sqlstore_db *db, uint64_t conv, const chat_member *member) {
+/* Number and time of an event that is stored: 1; 0 where it is not; or negative. */
+static int find_row(ch_sqlstore_db *db, uint64_t conv, uint64_t seq, uint64_t *msg_no, uint64_t *created_ms) {
+  static const uint8_t no_id[16];
+  sqlite3_stmt *statement;
+  ch_sqlstore_stored_run run;
+  chat_row rows[CH_STORE_RUN_EVENTS_MAX];
+  int found = covering(db, conv, seq, &statement, &run);
+  if (found <= 0) return found;
+  int error = ch_sqlstore_run_decode(&run, no_id, rows);
+  ch_sqlstore_end(statement);
+  if (error) return error;
+  *msg_no = rows[seq - run.first_seq].msg_no;
+  *created_ms = rows[seq - run.first_seq].created_ms;
+  return 1;
+}
+
+/* What a former member's head says for ever: how the conversation was when it went. The row of the removal is in this APPLY, or in one before. */
+static int keep_removal(ch_sqlstore_db *db, uint64_t conv, const chat_state *state, const chat_member *member) {
+  uint64_t seq = member->intervals[member->interval_count - 1].left, msg_no = state->msg_no, active_ms = state->active_ms;
+  int found = find_row(db, conv, seq, &msg_no, &active_ms);
+  if (found < 0) return found;
+  return ch_sqlstore_do(db, SQL_REMOVAL_PUT, "ubuuub", conv, member->user, seq, msg_no, active_ms, state->title);
+}
+
+static int put_member(ch_sqlstore_db *db, uint64_t conv, const chat_state *state, const chat_member *member) {
   uint8_t intervals[CH_STORE_INTERVALS_LEN];
-  if (member->user.len == 0 || member->user.len > CHAT_USER_ID_MAX) return CHAT_E_INVALID;
   size_t len = ch_sqlstore_intervals_encode(member->intervals, member->interval_count, intervals);
-  return ch_sqlstore_do(db, SQL_MEMBER_PUT, "ububu", conv, member->user, (uint64_t)member->role, ch_bytes_of(intervals, len), member->position);
+  int error = ch_sqlstore_do(db, SQL_MEMBER_PUT, "ububu", conv, member->user, (uint64_t)member->role, ch_bytes_of(intervals, len), member->position);
+  bool is_gone = member->role == CHAT_ROLE_NONE && member->interval_count > 0;
+  return error || !is_gone ? error : keep_removal(db, conv, state, member);
 }
 
 static int party_number(ch_sqlstore_db *db, chat_bytes name, uint64_t *party) {
@@ -184,7 +209,6 @@ static int party_number(ch_sqlstore_db *db, chat_bytes name, uint64_t *party) {
 
 static int put_sender(ch_sqlstore_db *db, uint64_t conv, const chat_sender *sender) {
   uint8_t name[CH_STORE_PARTY_LEN];
-  if (sender->user.len > CHAT_USER_ID_MAX) return CHAT_E_INVALID;
   size_t len = ch_sqlstore_party_encode(sender->user, sender->device_id, name);
   uint64_t party;
   int error = party_number(db, ch_bytes_of(name, len), &party);
@@ -198,7 +222,7 @@ static int put_state(ch_sqlstore_db *db, const chat_state *state) {
   uint64_t conv, horizon;
   error = conversation_number(db, state->conversation_id, &conv, &horizon);
   for (size_t i = 0; i < state->member_count_here && !error; i++)
-    error = put_member(db, conv, &state->members[i]);
+    error = put_member(db, conv, state, &state->members[i]);
   for (size_t i = 0; i < state->sender_count && !error; i++)
     error = put_sender(db, conv, &state->senders[i]);
   return error;
@@ -206,6 +230,7 @@ static int put_state(ch_sqlstore_db *db, const chat_state *state) {
 
 int ch_sqlstore_apply(ch_sqlstore_writer *writer, chat_op *op) {
   const chat_store_apply *apply = (const chat_store_apply *)op;
+  if (!ch_store_apply_valid(apply) || apply->partition != 0) return CHAT_E_INVALID;
   int error = apply_rows(writer, apply, op);
   for (size_t i = 0; i < apply->state_count && !error; i++)
     error = put_state(writer->db, &apply->states[i]);
@@ -218,6 +243,7 @@ int ch_sqlstore_apply(ch_sqlstore_writer *writer, chat_op *op) {
 static int raise(ch_sqlstore_db *db, const chat_watermark *asked, chat_watermark *stored) {
   sqlite3_stmt *statement;
   *stored = *asked;
+  stored->delivered = stored->read = 0;
   int more = ch_sqlstore_query(db, SQL_WATERMARK_RAISE, &statement, "kbuu", asked->conversation_id, asked->user, asked->delivered, asked->read);
   if (!more) more = ch_sqlstore_step(statement);
   if (more <= 0) return more;
@@ -230,7 +256,7 @@ static int raise(ch_sqlstore_db *db, const chat_watermark *asked, chat_watermark
 
 int ch_sqlstore_watermarks(ch_sqlstore_writer *writer, chat_op *op) {
   chat_store_watermarks *marks = (chat_store_watermarks *)op;
-  if (marks->count == 0 || marks->count > 4096) return CHAT_E_INVALID;
+  if (!ch_store_marks_valid(marks)) return CHAT_E_INVALID;
   chat_watermark *stored = chat_op_alloc(op, marks->count * sizeof *stored);
   if (!stored) return CHAT_E_NOMEM;
   int error = 0;

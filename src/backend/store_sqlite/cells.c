@@ -16,12 +16,11 @@ static void save_u64(uint8_t *to, uint64_t value) {
 }
 
 size_t ch_sqlstore_intervals_encode(const chat_interval *intervals, size_t count, uint8_t out[CH_STORE_INTERVALS_LEN]) {
-  size_t skip = count > CHAT_MEMBER_INTERVALS_MAX ? count - CHAT_MEMBER_INTERVALS_MAX : 0;
-  for (size_t i = skip; i < count; i++) {
-    save_u64(out + 16 * (i - skip), intervals[i].joined);
-    save_u64(out + 16 * (i - skip) + 8, intervals[i].left);
+  for (size_t i = 0; i < count; i++) {
+    save_u64(out + 16 * i, intervals[i].joined);
+    save_u64(out + 16 * i + 8, intervals[i].left);
   }
-  return 16 * (count - skip);
+  return 16 * count;
 }
 
 int ch_sqlstore_intervals_decode(chat_bytes bytes, chat_interval out[CHAT_MEMBER_INTERVALS_MAX]) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "backend/store_check.h"
 #include "backend/store_sqlite/apply.h"
 #include "backend/store_sqlite/read.h"
 #include "backend/store_sqlite/schema.h"
@@ -43,8 +44,14 @@ static int write_device(ch_sqlstore_db *db, const chat_store_device *ask) {
                         device->seen_ms, (uint64_t)device->revoked);
 }
 
-static int put_new(ch_sqlstore_db *db, const chat_store_device *ask) {
-  if (ask->expect_session || ask->expect_session_next) return CHAT_E_CONFLICT;
+/* There is no row to give in a conflict: all but the id is 0. */
+static int put_new(ch_sqlstore_db *db, chat_store_device *ask) {
+  if (ask->expect_session || ask->expect_session_next) {
+    chat_device none = {0};
+    memcpy(none.device_id, ask->device.device_id, sizeof none.device_id);
+    ask->device = none;
+    return CHAT_E_CONFLICT;
+  }
   uint64_t count;
   int error = ch_sqlstore_number(db, SQL_DEVICE_COUNT, &count, "b", ask->user);
   if (error) return error;
@@ -64,12 +71,8 @@ static int put(ch_sqlstore_db *db, chat_store_device *ask) {
 
 int ch_sqlstore_device(ch_sqlstore_writer *writer, chat_op *op) {
   chat_store_device *ask = (chat_store_device *)op;
-  if (ask->user.len == 0 || ask->user.len > CHAT_USER_ID_MAX) return CHAT_E_INVALID;
-  switch (ask->verb) {
-  case CHAT_DEVICE_GET: return get(writer->db, ask);
-  case CHAT_DEVICE_PUT: return put(writer->db, ask);
-  default: return CHAT_E_INVALID;
-  }
+  if (!ch_store_device_valid(ask)) return CHAT_E_INVALID;
+  return ask->verb == CHAT_DEVICE_PUT ? put(writer->db, ask) : get(writer->db, ask);
 }
 
 static int grow(chat_store_devices *devices, size_t *room) {
@@ -87,6 +90,7 @@ int ch_sqlstore_devices(ch_sqlstore_reader *reader, chat_op *op) {
   chat_store_devices *devices = (chat_store_devices *)op;
   sqlite3_stmt *statement;
   size_t room = 0;
+  if (!ch_user_id_valid(devices->user)) return CHAT_E_INVALID;
   devices->count = 0;
   int more = ch_sqlstore_query(&reader->main, SQL_DEVICES, &statement, "b", devices->user);
   if (more) return more;

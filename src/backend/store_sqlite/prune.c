@@ -25,9 +25,10 @@ static int keep_text(ch_sqlstore_db *db, uint64_t conv, uint64_t run, const chat
   return error;
 }
 
-static uint64_t count_old(const pruning *prune, const chat_row *rows, uint64_t count) {
+/* A row above the head is not part of its conversation yet: a horizon there would cut off what is still to come. */
+static uint64_t count_old(const pruning *prune, const chat_row *rows, uint64_t count, uint64_t head) {
   uint64_t old = 0;
-  while (old < count && old < prune->left && rows[old].created_ms < prune->before_ms)
+  while (old < count && old < prune->left && rows[old].seq <= head && rows[old].created_ms < prune->before_ms)
     old++;
   return old;
 }
@@ -70,7 +71,7 @@ static int prune_lowest(pruning *prune, uint64_t conv, uint64_t last_first) {
   int error = ch_sqlstore_run_column(statement, &run);
   if (!error && run.first_seq <= last_first) {
     error = ch_sqlstore_run_decode(&run, no_id, rows);
-    if (!error) old = count_old(prune, rows, run.count);
+    if (!error) old = count_old(prune, rows, run.count, ch_sqlstore_column_u64(statement, 5));
     if (!error && old > 0) error = erase_rows(prune, conv, &run, rows, old);
   }
   ch_sqlstore_end(statement);
@@ -120,6 +121,7 @@ int ch_sqlstore_prune(ch_sqlstore_writer *writer, chat_op *op) {
   chat_store_prune *ask = (chat_store_prune *)op;
   pruning prune = {.writer = writer, .before_ms = ask->before_ms, .left = ask->limit};
   ask->pruned = 0;
+  if (ask->limit == 0) return CHAT_E_INVALID;
   int error = prune_all(&prune);
   if (!error) ask->pruned = ask->limit - prune.left;
   return error;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "backend/store_check.h"
 #include "backend/store_sqlite/cells.h"
 #include "core/bytes.h"
 
@@ -90,7 +91,6 @@ static int some_users(ch_sqlstore_db *db, uint64_t conv, chat_store_state *ask) 
   size_t members_room = 0, senders_room = 0;
   for (size_t i = 0; i < ask->user_count; i++) {
     sqlite3_stmt *statement;
-    if (ask->users[i].len > CHAT_USER_ID_MAX) return CHAT_E_INVALID;
     int error = ch_sqlstore_query(db, SQL_MEMBER, &statement, "ub", conv, ask->users[i]);
     if (!error) error = add_all(state, &members_room, statement, &ask->op, add_member);
     if (!error && !ask->only_users) error = senders_of(db, conv, ask->users[i], state, &senders_room, &ask->op);
@@ -99,11 +99,13 @@ static int some_users(ch_sqlstore_db *db, uint64_t conv, chat_store_state *ask) 
   return 0;
 }
 
+/* Senders are kept of a conversation that does not exist, too: its numbers are used up by refusals. */
 int ch_sqlstore_state(ch_sqlstore_reader *reader, chat_op *op) {
   chat_store_state *ask = (chat_store_state *)op;
   uint64_t conv, horizon;
+  if (!ch_store_users_valid(ask->users, ask->user_count)) return CHAT_E_INVALID;
   int error = ch_sqlstore_head_cells(&reader->main, ask->conversation_id, op, &ask->state, &conv, &horizon);
-  if (error || ask->state.kind == 0) return error;
+  if (error || conv == 0) return error;
   if (ask->only_users || ask->state.kind == CHAT_CHANNEL) return some_users(&reader->main, conv, ask);
   return whole_state(&reader->main, conv, &ask->state, op);
 }
@@ -115,14 +117,17 @@ typedef struct row_page {
   chat_store_range *range;
   uint64_t low, high; /* rows with seq in (low, high] are wanted */
   size_t first, count; /* rows[first … first + count - 1] are filled */
+  bool ended; /* at a row that is missing (V5) */
 } row_page;
 
 static bool page_full(const row_page *page) {
-  return page->count == page->range->limit;
+  return page->ended || page->count == page->range->limit;
 }
 
 static void take(row_page *page, const chat_row *row) {
   if (row->seq <= page->low || row->seq > page->high || page_full(page)) return;
+  page->ended = row->seq != (page->range->newest_first ? page->high - page->count : page->low + page->count + 1);
+  if (page->ended) return;
   if (page->range->newest_first) page->first--;
   page->range->rows[page->first + (page->range->newest_first ? 0 : page->count)] = *row;
   page->count++;
@@ -182,7 +187,7 @@ int ch_sqlstore_range(ch_sqlstore_reader *reader, chat_op *op) {
   uint64_t conv;
   range->rows = NULL;
   range->row_count = 0;
-  if (range->limit == 0 || range->limit > CHAT_PAGE_MAX) return CHAT_E_INVALID;
+  if (!ch_store_range_valid(range)) return CHAT_E_INVALID;
   int error = ch_sqlstore_head_cells(&reader->main, range->conversation_id, op, &range->state, &conv, &range->horizon);
   if (error || range->state.kind == 0) return error;
   range->state.members = chat_op_alloc(op, sizeof *range->state.members);
@@ -218,7 +223,7 @@ int ch_sqlstore_members(ch_sqlstore_reader *reader, chat_op *op) {
   page->member_count = 0;
   page->more = 0;
   page->self = (chat_member){0};
-  if (page->limit == 0 || page->limit > 1000) return CHAT_E_INVALID;
+  if (!ch_store_members_valid(page)) return CHAT_E_INVALID;
   int error = ch_sqlstore_head_cells(&reader->main, page->conversation_id, op, &page->state, &conv, &horizon);
   if (error || page->state.kind == 0) return error;
   int found = ch_sqlstore_member(&reader->main, conv, page->user, op, &page->self);
@@ -227,7 +232,7 @@ int ch_sqlstore_members(ch_sqlstore_reader *reader, chat_op *op) {
 
 /* ------------------------------------------------------------------------------------------------ heads */
 
-enum { HEAD_CHANGED, HEAD_ID, HEAD_KIND, HEAD_ROLE, HEAD_SEQ, HEAD_MSG_NO, HEAD_ACTIVE_MS, HEAD_TITLE, HEAD_INTERVALS, HEAD_DELIVERED, HEAD_READ, HEAD_CONV };
+enum { HEAD_CHANGED, HEAD_ID, HEAD_KIND, HEAD_ROLE, HEAD_SEQ, HEAD_MSG_NO, HEAD_ACTIVE_MS, HEAD_TITLE, HEAD_INTERVALS, HEAD_DELIVERED, HEAD_READ, HEAD_CONV, HEAD_HORIZON };
 
 /* The list of an answer while it grows. */
 typedef struct head_list {
@@ -236,27 +241,30 @@ typedef struct head_list {
   size_t group; /* index of the first head of the last position: they stay together */
 } head_list;
 
-/* What a former member knows of the conversation ends with its removal: number and time are those of that row, 0 where it was pruned. */
-static int end_at_removal(ch_sqlstore_db *db, uint64_t conv, uint64_t left, chat_head *head) {
+/* What a former member knows of the conversation ends with its removal, its title too. */
+static int end_at_removal(ch_sqlstore_db *db, sqlite3_stmt *of_head, chat_bytes user, chat_op *op, chat_head *head) {
   sqlite3_stmt *statement;
-  ch_sqlstore_stored_run run;
-  chat_row rows[CH_STORE_RUN_EVENTS_MAX];
-  head->head = left;
-  head->msg_no = head->active_ms = 0;
-  int more = ch_sqlstore_query(db, SQL_RUN_COVERING, &statement, "uu", conv, left);
+  int more = ch_sqlstore_query(db, SQL_REMOVAL, &statement, "ub", ch_sqlstore_column_u64(of_head, HEAD_CONV), user);
   if (!more) more = ch_sqlstore_step(statement);
-  if (more <= 0) return more;
-  int error = ch_sqlstore_run_column(statement, &run);
-  if (!error) error = ch_sqlstore_run_decode(&run, head->conversation_id, rows);
-  if (!error && left < run.first_seq + run.count) {
-    head->msg_no = rows[left - run.first_seq].msg_no;
-    head->active_ms = rows[left - run.first_seq].created_ms;
-  }
+  if (more <= 0) return more ? more : CHAT_E_CORRUPT;
+  head->head = ch_sqlstore_column_u64(statement, 0);
+  head->msg_no = ch_sqlstore_column_u64(statement, 1);
+  head->active_ms = ch_sqlstore_column_u64(statement, 2);
+  int error = ch_sqlstore_column_copy(statement, 3, op, &head->title);
   ch_sqlstore_end(statement);
   return error;
 }
 
-static int head_column(ch_sqlstore_db *db, sqlite3_stmt *statement, chat_op *op, chat_head *head) {
+/* The lowest seq above the horizon that lies in an interval. */
+static uint64_t first_readable(const chat_interval *intervals, int count, uint64_t horizon) {
+  for (int i = 0; i < count; i++) {
+    if (intervals[i].left <= horizon) continue;
+    return (intervals[i].joined > horizon ? intervals[i].joined : horizon) + 1;
+  }
+  return horizon + 1;
+}
+
+static int head_column(ch_sqlstore_db *db, sqlite3_stmt *statement, chat_bytes user, chat_op *op, chat_head *head) {
   chat_interval intervals[CHAT_MEMBER_INTERVALS_MAX];
   *head = (chat_head){
       .kind = ch_sqlstore_column_u32(statement, HEAD_KIND),
@@ -270,11 +278,11 @@ static int head_column(ch_sqlstore_db *db, sqlite3_stmt *statement, chat_op *op,
   };
   int count = ch_sqlstore_intervals_decode(ch_sqlstore_column_bytes(statement, HEAD_INTERVALS), intervals);
   if (count < 0) return count;
-  if (count > 0) head->first = intervals[0].joined + 1;
+  head->first = first_readable(intervals, count, ch_sqlstore_column_u64(statement, HEAD_HORIZON));
   int error = ch_sqlstore_column_key(statement, HEAD_ID, head->conversation_id);
-  if (!error) error = ch_sqlstore_column_copy(statement, HEAD_TITLE, op, &head->title);
-  if (error || head->role != CHAT_ROLE_NONE || count == 0 || intervals[count - 1].left >= head->head) return error;
-  return end_at_removal(db, ch_sqlstore_column_u64(statement, HEAD_CONV), intervals[count - 1].left, head);
+  if (error) return error;
+  if (head->role == CHAT_ROLE_NONE) return end_at_removal(db, statement, user, op, head);
+  return ch_sqlstore_column_copy(statement, HEAD_TITLE, op, &head->title);
 }
 
 /* Does the head at this position still belong into the answer? Where not, `more` is set and a group that would be cut is left for the next one. */
@@ -295,7 +303,7 @@ static int add_head(ch_sqlstore_db *db, head_list *list, sqlite3_stmt *statement
   chat_head *grown_heads = grown(&heads->op, heads->heads, heads->head_count, &list->room, sizeof *heads->heads);
   if (!grown_heads) return CHAT_E_NOMEM;
   heads->heads = grown_heads;
-  int error = head_column(db, statement, &heads->op, &heads->heads[heads->head_count]);
+  int error = head_column(db, statement, heads->user, &heads->op, &heads->heads[heads->head_count]);
   if (!error) heads->head_count++;
   return error;
 }
@@ -319,7 +327,7 @@ static int list_heads(ch_sqlstore_db *db, chat_store_heads *heads) {
 /* V7: the consumed position and the heads are of one snapshot, so everything up to it is in the answer. */
 int ch_sqlstore_heads(ch_sqlstore_reader *reader, chat_op *op) {
   chat_store_heads *heads = (chat_store_heads *)op;
-  if (heads->limit == 0 || heads->limit > 1000) return CHAT_E_INVALID;
+  if (!ch_store_heads_valid(heads)) return CHAT_E_INVALID;
   heads->heads = NULL;
   heads->head_count = 0;
   heads->more = 0;

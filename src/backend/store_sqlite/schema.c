@@ -20,6 +20,8 @@ static const char schema[] =
     " PRIMARY KEY (conv, party)) WITHOUT ROWID;"
     "CREATE TABLE member (conv INTEGER, user BLOB, role INTEGER NOT NULL, intervals BLOB NOT NULL, delivered_seq INTEGER NOT NULL,"
     " read_seq INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (conv, user)) WITHOUT ROWID;"
+    "CREATE TABLE removal (conv INTEGER, user BLOB, seq INTEGER NOT NULL, msg_no INTEGER NOT NULL, active_ms INTEGER NOT NULL, title BLOB NOT NULL,"
+    " PRIMARY KEY (conv, user)) WITHOUT ROWID;"
     "CREATE INDEX member_by_user ON member (user, conv);"
     "CREATE TABLE device (user BLOB, device BLOB, name BLOB NOT NULL, session INTEGER NOT NULL, session_next INTEGER NOT NULL,"
     " created_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL, revoked INTEGER NOT NULL, PRIMARY KEY (user, device)) WITHOUT ROWID;"
@@ -49,7 +51,7 @@ const char *const ch_sqlstore_sql[SQL_COUNT] = {
     [SQL_CONVERSATION_PUT] = "INSERT INTO conversation VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0) ON CONFLICT (id) DO UPDATE SET"
                              " kind = ?2, history_from_start = ?3, title = ?4, head_seq = ?5, head_msg_no = ?6, head_message_id = ?7,"
                              " position = ?8, member_count = ?9, active_ms = ?10 WHERE position <= ?8",
-    [SQL_CONVERSATION_ID] = "SELECT id FROM conversation WHERE conv = ?",
+    [SQL_CONVERSATION_ID] = "SELECT id, head_seq FROM conversation WHERE conv = ?",
     [SQL_HORIZON_PUT] = "UPDATE conversation SET horizon_seq = max(horizon_seq, ?2) WHERE conv = ?1",
 
     [SQL_RUN_TAIL] = "SELECT first_seq + count - 1 FROM run WHERE conv = ? ORDER BY first_seq DESC LIMIT 1",
@@ -57,7 +59,7 @@ const char *const ch_sqlstore_sql[SQL_COUNT] = {
     [SQL_RUN_INSERT] = "INSERT INTO run VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
     [SQL_RUN_UPDATE] = "UPDATE run SET first_seq = ?2, count = ?3, first_ms = ?4, last_ms = ?5, format = ?6, body = ?7 WHERE id = ?1",
     [SQL_RUN_DELETE] = "DELETE FROM run WHERE id = ?",
-    [SQL_RUN_LOWEST] = "SELECT id, first_seq, count, format, body FROM run WHERE conv = ? ORDER BY first_seq LIMIT 1",
+    [SQL_RUN_LOWEST] = "SELECT run.id, first_seq, count, format, body, head_seq FROM run JOIN conversation USING (conv) WHERE conv = ? ORDER BY first_seq LIMIT 1",
     [SQL_RUNS_DOWN] = "SELECT id, first_seq, count, format, body FROM run WHERE conv = ? AND first_seq <= ? ORDER BY first_seq DESC",
     [SQL_RUNS_UP] = "SELECT id, first_seq, count, format, body FROM run WHERE conv = ? AND first_seq >= ? AND first_seq <= ? ORDER BY first_seq",
     [SQL_RUNS_BY_ID] = "SELECT id, first_seq, count, format, body, conv FROM run WHERE id > ? ORDER BY id LIMIT ?",
@@ -67,6 +69,9 @@ const char *const ch_sqlstore_sql[SQL_COUNT] = {
     /* Watermarks are not touched, and begin at 0. */
     [SQL_MEMBER_PUT] = "INSERT INTO member VALUES (?1, ?2, ?3, ?4, 0, 0, ?5) ON CONFLICT (conv, user) DO UPDATE SET"
                        " role = ?3, intervals = ?4, position = ?5 WHERE position <= ?5",
+    [SQL_REMOVAL_PUT] = "INSERT INTO removal VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (conv, user) DO UPDATE SET"
+                        " seq = ?3, msg_no = ?4, active_ms = ?5, title = ?6 WHERE seq < ?3",
+    [SQL_REMOVAL] = "SELECT seq, msg_no, active_ms, title FROM removal WHERE conv = ? AND user = ?",
     [SQL_MEMBERS_ALL] = "SELECT " MEMBER " FROM member WHERE conv = ? ORDER BY user",
     [SQL_MEMBER] = "SELECT " MEMBER " FROM member WHERE conv = ? AND user = ?",
     [SQL_MEMBERS_PAGE] = "SELECT " MEMBER " FROM member WHERE conv = ? AND user > ? AND role <> 0 ORDER BY user",
@@ -84,12 +89,11 @@ const char *const ch_sqlstore_sql[SQL_COUNT] = {
 
     [SQL_CONSUMED] = "SELECT position FROM consumed WHERE topic = ? AND partition = ?",
     [SQL_CONSUMED_PUT] = "INSERT INTO consumed VALUES (?1, ?2, ?3) ON CONFLICT (topic, partition) DO UPDATE SET position = ?3 WHERE position < ?3",
-    [SQL_CONSUMED_ALL] = "SELECT partition, position FROM consumed WHERE topic = 0",
 
     /* A member's head moves with the conversation, a former member's stands at its removal. */
     [SQL_HEADS] = "SELECT CASE WHEN m.role <> 0 THEN c.position ELSE m.position END AS changed, c.id, c.kind, m.role, c.head_seq, c.head_msg_no,"
-                  " c.active_ms, c.title, m.intervals, m.delivered_seq, m.read_seq, c.conv"
-                  " FROM member m CROSS JOIN conversation c USING (conv) WHERE m.user = ?1 AND c.kind <> 0 AND changed > ?2 ORDER BY changed, c.id",
+                  " c.active_ms, c.title, m.intervals, m.delivered_seq, m.read_seq, c.conv, c.horizon_seq"
+                  " FROM member m CROSS JOIN conversation c USING (conv) WHERE m.user = ?1 AND c.kind <> 0 AND m.intervals <> x'' AND changed > ?2 ORDER BY changed, c.id",
 
     [SQL_DEVICE] = "SELECT device, name, session, session_next, created_ms, seen_ms, revoked FROM device WHERE user = ? AND device = ?",
     [SQL_DEVICE_PUT] = "REPLACE INTO device VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/store_check.h"
 #include "backend/store_sqlite/cells.h"
 #include "backend/store_sqlite/index.h"
 #include "backend/store_sqlite/read.h"
@@ -103,14 +104,16 @@ static int read_row(ch_sqlstore_db *main, uint64_t conv, uint64_t seq, const uin
   return error ? error : there;
 }
 
-static int conversation_id(ch_sqlstore_db *main, uint64_t conv, uint8_t id[16]) {
+/* Its id, where seq is at or below its head: 1; 0 where not; or negative. */
+static int conversation_of(ch_sqlstore_db *main, uint64_t conv, uint64_t seq, uint8_t id[16]) {
   sqlite3_stmt *statement;
   int more = ch_sqlstore_query(main, SQL_CONVERSATION_ID, &statement, "u", conv);
   if (!more) more = ch_sqlstore_step(statement);
   if (more <= 0) return more;
   int error = ch_sqlstore_column_key(statement, 0, id);
+  bool there = seq <= ch_sqlstore_column_u64(statement, 1);
   ch_sqlstore_end(statement);
-  return error ? error : 1;
+  return error ? error : there;
 }
 
 /* ------------------------------------------------------------------------------------------------ the walk */
@@ -129,7 +132,7 @@ static chat_row *room_for_one(hit_list *hits) {
 static int take_document(ch_sqlstore_db *main, uint64_t conv, uint64_t seq, hit_list *hits) {
   uint8_t id[16];
   int some = is_readable(main, conv, seq, hits->search->user);
-  if (some > 0) some = conversation_id(main, conv, id);
+  if (some > 0) some = conversation_of(main, conv, seq, id);
   if (some <= 0) return some;
   chat_row *row = room_for_one(hits);
   if (!row) return CHAT_E_NOMEM;
@@ -227,7 +230,7 @@ int ch_sqlstore_search(ch_sqlstore_reader *reader, chat_op *op) {
   search->rows = NULL;
   search->row_count = 0;
   search->more = 0;
-  if (search->limit == 0 || search->limit > CHAT_PAGE_MAX) return CHAT_E_INVALID;
+  if (!ch_store_search_valid(search)) return CHAT_E_INVALID;
   int error = ch_sqlstore_exec(&reader->index, "BEGIN");
   if (error) return error;
   ch_buf_init(&match, reader->alloc, MATCH_LEN_MAX);

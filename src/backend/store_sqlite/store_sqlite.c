@@ -23,7 +23,7 @@
 #include "core/assert.h"
 #include "platform/condition.h"
 
-enum { GROUP_MAX = 64, PARTITIONS_MAX = 1024, PATH_LEN_MAX = 4000 };
+enum { GROUP_MAX = 64, PATH_LEN_MAX = 4000 };
 
 /* An op that waits. In the op's memory. */
 typedef struct pending {
@@ -70,8 +70,8 @@ struct sqlite_store {
   bool unsynced;
   bool wal_long; /* it has reached checkpoint_pages */
   struct timespec sync_due;
-  uint64_t committed[PARTITIONS_MAX]; /* consumed positions that were committed */
-  _Atomic uint64_t synced[PARTITIONS_MAX]; /* and those that would survive a power loss */
+  uint64_t committed; /* consumed position that was committed */
+  _Atomic uint64_t synced; /* and the one that would survive a power loss */
 };
 
 /* ------------------------------------------------------------------------------------------------ queues */
@@ -144,8 +144,8 @@ static int write_group(sqlite_store *store, pending **group, size_t count) {
 
 static void note_consumed(sqlite_store *store, const pending *item) {
   const chat_store_apply *apply = (const chat_store_apply *)item->op;
-  if (item->status || item->op->kind != CHAT_OP_STORE_APPLY || apply->partition >= PARTITIONS_MAX) return;
-  if (apply->position > store->committed[apply->partition]) store->committed[apply->partition] = apply->position;
+  if (item->status || item->op->kind != CHAT_OP_STORE_APPLY) return;
+  if (apply->position > store->committed) store->committed = apply->position;
 }
 
 static bool is_due(const struct timespec *at) {
@@ -190,8 +190,7 @@ static void checkpoint(sqlite_store *store) {
   store->sync_due = ch_condition_in_ms(store->config.checkpoint_ms);
   if (code != SQLITE_OK || frames != done) return;
   store->unsynced = false;
-  for (int i = 0; i < PARTITIONS_MAX; i++)
-    atomic_store(&store->synced[i], store->committed[i]);
+  atomic_store(&store->synced, store->committed);
 }
 
 static int wal_pages(void *arg, sqlite3 *handle, const char *name, int pages) {
@@ -202,9 +201,7 @@ static int wal_pages(void *arg, sqlite3 *handle, const char *name, int pages) {
 }
 
 static void sync_if_due(sqlite_store *store) {
-  if (store->config.sync == CH_STORE_SYNC_FULL)
-    for (int i = 0; i < PARTITIONS_MAX; i++)
-      atomic_store(&store->synced[i], store->committed[i]);
+  if (store->config.sync == CH_STORE_SYNC_FULL) atomic_store(&store->synced, store->committed);
   if (store->wal_long || (store->unsynced && is_due(&store->sync_due))) checkpoint(store);
 }
 
@@ -271,8 +268,7 @@ static int open_index(reading_thread *thread) {
 
 static void add_synced(sqlite_store *store, chat_op *op) {
   chat_store_position *ask = (chat_store_position *)op;
-  bool known = ask->topic == CHAT_TOPIC_MESSAGES && ask->partition < PARTITIONS_MAX;
-  ask->synced = known ? atomic_load(&store->synced[ask->partition]) : 0;
+  ask->synced = ask->topic == CHAT_TOPIC_MESSAGES && ask->partition == 0 ? atomic_load(&store->synced) : 0;
 }
 
 static int answer(reading_thread *thread, chat_op *op) {
@@ -448,17 +444,6 @@ static int quick_check(ch_sqlstore_db *db) {
   return ok ? 0 : code == SQLITE_ROW ? CHAT_E_CORRUPT : ch_sqlstore_error(code);
 }
 
-static int read_consumed(sqlite_store *store) {
-  sqlite3_stmt *statement;
-  int more = ch_sqlstore_query(&store->main, SQL_CONSUMED_ALL, &statement, "");
-  if (more) return more;
-  while ((more = ch_sqlstore_step(statement)) > 0) {
-    uint64_t partition = ch_sqlstore_column_u64(statement, 0);
-    if (partition < PARTITIONS_MAX) store->committed[partition] = ch_sqlstore_column_u64(statement, 1);
-  }
-  return more;
-}
-
 static int open_main(sqlite_store *store) {
   char pragmas[128];
   int error = ch_sqlstore_db_open(&store->main, store->path, CH_STORE_OPEN_WRITE, ch_sqlstore_sql);
@@ -467,7 +452,7 @@ static int open_main(sqlite_store *store) {
   error = ch_sqlstore_exec(&store->main, pragmas);
   if (!error && store->config.check) error = quick_check(&store->main);
   if (!error) error = ch_sqlstore_schema_prepare(&store->main);
-  if (!error) error = read_consumed(store);
+  if (!error) error = ch_sqlstore_number(&store->main, SQL_CONSUMED, &store->committed, "uu", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)0);
   if (error) return error;
   if (store->config.pages_max) {
     snprintf(pragmas, sizeof pragmas, "PRAGMA max_page_count = %u", (unsigned)store->config.pages_max);
@@ -546,5 +531,5 @@ int ch_store_sqlite_new(const ch_store_sqlite_config *config, chat_backend *back
 
 uint64_t ch_store_sqlite_synced_position(const chat_backend *backend, uint32_t partition) {
   const sqlite_store *store = backend->self;
-  return partition < PARTITIONS_MAX ? atomic_load(&store->synced[partition]) : 0;
+  return partition == 0 ? atomic_load(&store->synced) : 0;
 }

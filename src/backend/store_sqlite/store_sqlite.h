@@ -3,7 +3,7 @@
  * store_sqlite.h - the embedded store: one SQLite database (docs/decisions/0002), WAL, behind a durable log.
  *
  * Heads are derived from conversation states (CHAT_BACKEND_DERIVES_HEADS, V7): positions are compared across conversations, so the topic
- * "messages" in front of it has one partition. One thread writes, ops that wait are committed together; one to four threads read, each from a snapshot of
+ * "messages" in front of it has one partition, 0 (an APPLY of another gets CHAT_E_INVALID). One thread writes, ops that wait are committed together; one to four threads read, each from a snapshot of
  * its own; one thread keeps the full-text index, in a database of its own ("PATH-search") that is made anew where it is lost or damaged.
  *
  * With synchronous NORMAL the last commits may go with the power: STORE_POSITION says in `synced` how far the log may be cut.

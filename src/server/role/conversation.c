@@ -5,8 +5,6 @@
 
 #include "core/assert.h"
 
-_Static_assert((int)CH_INTERVALS_MAX <= (int)CHAT_MEMBER_INTERVALS_MAX, "what is folded can be stored");
-
 /* ------------------------------------------------------------------------------------------------ cells */
 
 chat_bytes ch_user_id_bytes(const ch_user_id *user) {
@@ -180,9 +178,9 @@ static void load_head(ch_conversation *conversation, const chat_state *state) {
   conversation->loaded = true;
 }
 
-/* The newest CH_INTERVALS_MAX of them: nobody but the sequencer writes them, so there are no more. */
+/* The newest CHAT_MEMBER_INTERVALS_MAX of them: nobody but the sequencer writes them, so there are no more. */
 static void load_intervals(ch_intervals *intervals, const chat_member *member) {
-  size_t skip = member->interval_count > CH_INTERVALS_MAX ? member->interval_count - CH_INTERVALS_MAX : 0;
+  size_t skip = member->interval_count > CHAT_MEMBER_INTERVALS_MAX ? member->interval_count - CHAT_MEMBER_INTERVALS_MAX : 0;
   intervals->count = (uint32_t)(member->interval_count - skip);
   for (uint32_t i = 0; i < intervals->count; i++)
     intervals->items[i] = (ch_interval){.joined_seq = member->intervals[skip + i].joined, .left_seq = member->intervals[skip + i].left};

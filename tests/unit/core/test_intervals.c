@@ -120,11 +120,11 @@ END_TEST
 /* The bound forgets; it never shows what lay between two intervals. */
 START_TEST(the_oldest_is_forgotten_at_the_bound) {
   intervals = (ch_intervals){0};
-  for (uint64_t i = 1; i <= CH_INTERVALS_MAX + 1; i++) {
+  for (uint64_t i = 1; i <= CHAT_MEMBER_INTERVALS_MAX + 1; i++) {
     ch_intervals_join(&intervals, i * 10);
     ch_intervals_leave(&intervals, i * 10 + 5);
   }
-  ck_assert_uint_eq(intervals.count, CH_INTERVALS_MAX);
+  ck_assert_uint_eq(intervals.count, CHAT_MEMBER_INTERVALS_MAX);
   ck_assert_uint_eq(ch_intervals_next(&intervals, 0), 21);
   for (uint64_t seq = 1; seq < 200; seq++) {
     bool was_member = seq > 20 && seq < 96 && seq % 10 >= 1 && seq % 10 <= 5;
