@@ -149,7 +149,7 @@ static int open_parts(ch_gateway_loop *loop) {
   loop->has_mailbox = true;
   error = ch_gateway_new(config->env, &config->gateway, &loop->gateway);
   if (error) return error;
-  error = ch_role_loop_init(&loop->role, ch_gateway_role(loop->gateway), config->backends, ch_turn_loop_wake(&loop->turns));
+  error = ch_role_loop_init(&loop->role, ch_gateway_role(loop->gateway), config->backends, config->metrics, ch_turn_loop_wake(&loop->turns));
   if (error) return error;
   loop->has_role = true;
   ch_ws_server_config sockets = {.alloc = config->env->alloc,

@@ -73,6 +73,12 @@ void ch_metrics_move(ch_metrics *metrics, ch_metric gauge, int64_t difference) {
   atomic_fetch_add_explicit(&metrics->values[gauge], (uint64_t)difference, memory_order_relaxed);
 }
 
+void ch_metrics_raise(ch_metrics *metrics, ch_metric gauge, int64_t value) {
+  ch_assert(gauge < CH_METRIC_COUNT && rows[gauge].type == GAUGE);
+  uint64_t now = atomic_load_explicit(&metrics->values[gauge], memory_order_relaxed);
+  while ((int64_t)now < value && !atomic_compare_exchange_weak_explicit(&metrics->values[gauge], &now, (uint64_t)value, memory_order_relaxed, memory_order_relaxed)) continue;
+}
+
 void ch_metrics_observe_us(ch_metrics *metrics, ch_histogram histogram, uint64_t duration_us) {
   int b = 0;
   ch_assert(histogram < CH_HISTOGRAM_COUNT);

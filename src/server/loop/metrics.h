@@ -40,19 +40,20 @@
   X(AUTH_FAILURES, COUNTER, "chat_auth_failures_total", NULL, NULL, "Credentials that were not accepted.")                                 \
   X(LIMITED, COUNTER, "chat_limited_total", NULL, NULL, "Requests turned away by a rate limit.")                                           \
   X(SLOW_READERS, COUNTER, "chat_slow_readers_total", NULL, NULL, "Sessions cut off because they did not read.")                           \
-  X(LOG_POSITION, GAUGE, "chat_log_position", NULL, NULL, "Offset of the last record in the log.")                                         \
-  X(STORE_POSITION, GAUGE, "chat_store_position", NULL, NULL, "Log offset up to which the store is complete.")                             \
-  X(QUEUE_LOG, GAUGE, "chat_queue_depth", "queue", "log", "Items waiting, by queue.")                                                      \
-  X(QUEUE_SEQUENCER, GAUGE, "chat_queue_depth", "queue", "sequencer", NULL)                                                                \
-  X(QUEUE_DELIVERER, GAUGE, "chat_queue_depth", "queue", "deliverer", NULL)                                                                \
-  X(QUEUE_STORE, GAUGE, "chat_queue_depth", "queue", "store", NULL)                                                                        \
-  X(QUEUE_HOOKS, GAUGE, "chat_queue_depth", "queue", "hooks", NULL)                                                                        \
-  X(QUEUE_REQUESTS, GAUGE, "chat_queue_depth", "queue", "requests", NULL)
+  X(LOG_POSITION, GAUGE, "chat_log_position", NULL, NULL, "Number of the last message record that this server knows to be in the log.")    \
+  X(STORE_POSITION, GAUGE, "chat_store_position", NULL, NULL, "Number of the record up to which the store is complete.")                   \
+  X(FAULTS, GAUGE, "chat_faults", NULL, NULL, "Partitions that stand still until an operator acts.")                                       \
+  X(PRUNED, COUNTER, "chat_pruned_total", NULL, NULL, "Messages erased because they were older than the option retention.")                \
+  X(WAITING_LOG, GAUGE, "chat_ops_waiting", "backend", "log", "Operations that were given to a backend and have not come back.")           \
+  X(WAITING_STORE, GAUGE, "chat_ops_waiting", "backend", "store", NULL)                                                                    \
+  X(WAITING_DIRECTORY, GAUGE, "chat_ops_waiting", "backend", "directory", NULL)                                                            \
+  X(WAITING_LINK, GAUGE, "chat_ops_waiting", "backend", "link", NULL)                                                                      \
+  X(WAITING_HOOKS, GAUGE, "chat_ops_waiting", "backend", "hooks", NULL)
 
 /* X(id, name, help): durations, in the buckets of metrics.c. */
 #define CH_HISTOGRAMS_TABLE(X)                                                                                                             \
-  X(LOG_APPEND, "chat_log_append_seconds", "From a batch's arrival at the log to its being durable.")                                      \
-  X(COMMIT, "chat_commit_seconds", "From a message's append to its event being stored.")
+  X(LOG_APPEND, "chat_log_append_seconds", "From handing a batch of messages to the log to its being durable.")                                      \
+  X(COMMIT, "chat_commit_seconds", "From a message's append to its event being stored, in whole milliseconds.")
 
 typedef enum ch_metric {
 #define X(id, type, name, label, value, help) CH_METRIC_##id,
@@ -87,6 +88,8 @@ void ch_metrics_add(ch_metrics *metrics, ch_metric counter, uint64_t n);
 /* For gauges: to a value, or by a difference. */
 void ch_metrics_set(ch_metrics *metrics, ch_metric gauge, int64_t value);
 void ch_metrics_move(ch_metrics *metrics, ch_metric gauge, int64_t difference);
+/* To a value, where it is not above that already. */
+void ch_metrics_raise(ch_metrics *metrics, ch_metric gauge, int64_t value);
 void ch_metrics_observe_us(ch_metrics *metrics, ch_histogram histogram, uint64_t duration_us);
 
 /* Appends the page (below CH_METRICS_TEXT_MAX bytes; content type "text/plain; version=0.0.4"). buf's error: CHAT_E_NOMEM, CHAT_E_TOO_LARGE, where the page is in part there. */

@@ -23,8 +23,8 @@ static void close_ports(ch_role_loop *loop) {
   }
 }
 
-int ch_role_loop_init(ch_role_loop *loop, ch_role role, const ch_backends *backends, chat_wake wake) {
-  *loop = (ch_role_loop){.role = role, .backends = backends};
+int ch_role_loop_init(ch_role_loop *loop, ch_role role, const ch_backends *backends, ch_metrics *metrics, chat_wake wake) {
+  *loop = (ch_role_loop){.role = role, .backends = backends, .figures = {.metrics = metrics}};
   for (int kind = 0; kind < CH_BACKEND_KIND_COUNT; kind++) {
     const chat_backend *backend = &backends->of[kind];
     int error = backend->vtable->port_new(backend->self, wake, &loop->ports[kind]);
@@ -38,6 +38,7 @@ int ch_role_loop_init(ch_role_loop *loop, ch_role role, const ch_backends *backe
 
 static void complete(ch_role_loop *loop, chat_op *op, ch_now now) {
   op->next = NULL;
+  ch_op_figures_back(&loop->figures, backend_of(op->kind), op, now.wall_ms);
   loop->role.complete(loop->role.self, op, now);
 }
 
@@ -99,6 +100,7 @@ static size_t submit_new(ch_role_loop *loop, ch_now now) {
     chat_op *op = loop->role.next_op(loop->role.self);
     if (!op) break;
     ch_backend_kind kind = backend_of(op->kind);
+    ch_op_figures_out(&loop->figures, kind, op);
     ch_op_queue *refused = &loop->refused[kind];
     if (refused->count > 0 || !submit(loop, kind, op, now)) ch_op_queue_push(refused, op);
   }
@@ -108,10 +110,12 @@ static size_t submit_new(ch_role_loop *loop, ch_now now) {
 uint64_t ch_role_loop_turn(ch_role_loop *loop, ch_now now) {
   uint64_t hooks_ms = ch_hooks_expire(loop->ports[CH_BACKEND_HOOKS], now.elapsed_ms);
   size_t taken = take_finished(loop, now);
+  if (loop->is_canceled) ch_op_figures_tell(&loop->figures);
   if (loop->is_canceled) return taken == TURN_OPS_MAX ? now.elapsed_ms : CH_NEVER_MS;
   if (loop->role.deadline_ms(loop->role.self) <= now.elapsed_ms) loop->role.tick(loop->role.self, now);
   submit_refused(loop, now);
   size_t submitted = submit_new(loop, now);
+  ch_op_figures_tell(&loop->figures);
   if (taken == TURN_OPS_MAX || submitted == TURN_OPS_MAX) return now.elapsed_ms;
   uint64_t role_ms = loop->role.deadline_ms(loop->role.self);
   return role_ms < hooks_ms ? role_ms : hooks_ms;

@@ -6,6 +6,7 @@
 #define CH_SERVER_ROLE_LOOP_H
 
 #include "core/op.h"
+#include "server/loop/op_figures.h"
 
 /* In the order of the kinds: those of a backend lie within 16 of each other (chat/backend.h); hooks from 64 (core/op.h). */
 typedef enum ch_backend_kind { CH_BACKEND_LOG, CH_BACKEND_STORE, CH_BACKEND_DIRECTORY, CH_BACKEND_LINK, CH_BACKEND_HOOKS, CH_BACKEND_KIND_COUNT } ch_backend_kind;
@@ -22,12 +23,13 @@ typedef struct ch_role_loop {
   const ch_backends *backends;
   void *ports[CH_BACKEND_KIND_COUNT];
   ch_op_queue refused[CH_BACKEND_KIND_COUNT]; /* a port was at its bound: submitted again, in order, before anything newer */
+  ch_op_figures figures;
   size_t under_way;                           /* ops that are at backends */
   bool is_canceled;
 } ch_role_loop;
 
 /* Opens a port at each backend. Errors of port_new. */
-int ch_role_loop_init(ch_role_loop *loop, ch_role role, const ch_backends *backends, chat_wake wake);
+int ch_role_loop_init(ch_role_loop *loop, ch_role role, const ch_backends *backends, ch_metrics *metrics, chat_wake wake);
 /* One turn; gives when the next is due at the latest. */
 uint64_t ch_role_loop_turn(ch_role_loop *loop, ch_now now);
 /* Nothing is submitted from now on and long polls end; turns are still to be taken until it is quiet. */

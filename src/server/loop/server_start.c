@@ -32,13 +32,14 @@ static void on_changed(void *arg) {
   pthread_mutex_unlock(&server->lock);
 }
 
-static void on_faulted(void *arg, uint32_t partition, int error) {
+static void on_faulted(void *arg, const char *role, uint32_t partition, int error) {
   chat_server *server = arg;
   char text[128];
-  snprintf(text, sizeof text, "the sequencer stands still at partition %u: %s", (unsigned)partition, chat_error_text(error));
+  snprintf(text, sizeof text, "the %s stands still at partition %u: %s", role, (unsigned)partition, chat_error_text(error));
   ch_events_fault(&server->events, error, text);
   ch_logline line;
   ch_logline_begin(&line, &server->log, CHAT_LOG_ERROR, server->seams.clock.wall_ms(server->seams.clock.arg), "a partition stands still until an operator acts");
+  ch_logline_text(&line, CH_LOG_ROLE, ch_bytes_text(role));
   ch_logline_number(&line, CH_LOG_PARTITION, partition);
   ch_logline_error(&line, CH_LOG_ERROR, error);
   ch_logline_end(&line);

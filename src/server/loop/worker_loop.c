@@ -9,7 +9,7 @@
 
 typedef enum loop_state { NEW, RUNNING, DRAINING, ENDING, ENDED } loop_state;
 
-enum { SEQUENCER, DELIVERER, RETENTION, WORKER_COUNT };
+enum { SEQUENCER, DELIVERER, RETENTION, WORKER_COUNT, FAULTY_COUNT = RETENTION };
 enum { FAULT_CHECK_MS = 1000 };
 
 struct ch_worker_loop {
@@ -25,10 +25,11 @@ struct ch_worker_loop {
   _Atomic int wanted;
   _Atomic bool is_drained;
   int fault;             /* the first one found: no longer healthy */
-  bool *told_faults;     /* by partition */
+  bool *told_faults[FAULTY_COUNT]; /* by role and partition */
   uint64_t fault_check_ms;
   ch_sequencer_stats told_sequencer; /* what the metrics have */
   ch_deliverer_stats told_deliverer;
+  uint64_t told_pruned;
 };
 
 /* ------------------------------------------------------------------------------------------------ figures and faults */
@@ -42,7 +43,7 @@ static void tell_sequencer(ch_worker_loop *loop) {
   ch_metrics_add(metrics, CH_METRIC_VERDICTS_REFUSED, now->refused - told->refused);
   ch_metrics_add(metrics, CH_METRIC_VERDICTS_DUP, now->dup - told->dup);
   ch_metrics_add(metrics, CH_METRIC_VERDICTS_GAP, now->gap - told->gap);
-  ch_metrics_set(metrics, CH_METRIC_STORE_POSITION, (int64_t)(now->position & UINT64_C(0xffffffffffff)));
+  ch_metrics_set(metrics, CH_METRIC_STORE_POSITION, ch_position_number(now->position));
   loop->told_sequencer = *now;
 }
 
@@ -52,21 +53,32 @@ static void tell_deliverer(ch_worker_loop *loop) {
   loop->told_deliverer = *now;
 }
 
+static void tell_retention(ch_worker_loop *loop) {
+  uint64_t pruned = ch_retention_pruned(loop->retention);
+  ch_metrics_add(loop->config.metrics, CH_METRIC_PRUNED, pruned - loop->told_pruned);
+  loop->told_pruned = pruned;
+}
+
 static void tell_metrics(ch_worker_loop *loop) {
   if (loop->sequencer) tell_sequencer(loop);
   if (loop->deliverer) tell_deliverer(loop);
+  if (loop->retention) tell_retention(loop);
+}
+
+static void tell_fault(ch_worker_loop *loop, int role, uint32_t partition, int error) {
+  static const char *const names[] = {[SEQUENCER] = "sequencer", [DELIVERER] = "deliverer"};
+  if (!error || loop->told_faults[role][partition]) return;
+  loop->told_faults[role][partition] = true;
+  loop->fault = error;
+  ch_metrics_move(loop->config.metrics, CH_METRIC_FAULTS, 1);
+  loop->config.faulted(loop->config.arg, names[role], partition, error);
 }
 
 static uint64_t check_faults(ch_worker_loop *loop, ch_now now) {
-  if (!loop->sequencer) return CH_NEVER_MS;
+  const ch_worker_loop_config *config = &loop->config;
   if (loop->fault_check_ms > now.elapsed_ms) return loop->fault_check_ms;
-  for (uint32_t partition = 0; partition < loop->config.message_partitions; partition++) {
-    int error = ch_sequencer_fault(loop->sequencer, partition);
-    if (!error || loop->told_faults[partition]) continue;
-    loop->told_faults[partition] = true;
-    loop->fault = error;
-    loop->config.faulted(loop->config.arg, partition, error);
-  }
+  for (uint32_t i = 0; loop->sequencer && i < config->message_partitions; i++) tell_fault(loop, SEQUENCER, i, ch_sequencer_fault(loop->sequencer, i));
+  for (uint32_t i = 0; loop->deliverer && i < config->delivery_partitions; i++) tell_fault(loop, DELIVERER, i, ch_deliverer_fault(loop->deliverer, i));
   return loop->fault_check_ms = now.elapsed_ms + FAULT_CHECK_MS;
 }
 
@@ -140,15 +152,20 @@ static uint64_t turn(void *arg, ch_now now) {
 /* ------------------------------------------------------------------------------------------------ life */
 
 static int open_worker(ch_worker_loop *loop, int which, ch_role role) {
-  int error = ch_role_loop_init(&loop->workers[which], role, loop->config.backends, ch_turn_loop_wake(&loop->turns));
+  int error = ch_role_loop_init(&loop->workers[which], role, loop->config.backends, loop->config.metrics, ch_turn_loop_wake(&loop->turns));
   loop->has_worker[which] = error == 0;
   return error;
 }
 
+static int make_faults(ch_worker_loop *loop, int role, uint32_t partitions) {
+  loop->told_faults[role] = ch_calloc(loop->config.env->alloc, partitions, sizeof *loop->told_faults[role]);
+  return loop->told_faults[role] ? 0 : CHAT_E_NOMEM;
+}
+
 static int open_sequencer(ch_worker_loop *loop, ch_now now) {
   const ch_worker_loop_config *config = &loop->config;
-  loop->told_faults = ch_calloc(config->env->alloc, config->message_partitions, sizeof *loop->told_faults);
-  int error = loop->told_faults ? ch_sequencer_new(config->env, &config->sequencer, &loop->sequencer) : CHAT_E_NOMEM;
+  int error = make_faults(loop, SEQUENCER, config->message_partitions);
+  if (!error) error = ch_sequencer_new(config->env, &config->sequencer, &loop->sequencer);
   if (!error) error = open_worker(loop, SEQUENCER, ch_sequencer_role(loop->sequencer));
   for (uint32_t partition = 0; !error && partition < config->message_partitions; partition++) error = ch_sequencer_assign(loop->sequencer, partition, now);
   return error;
@@ -156,7 +173,8 @@ static int open_sequencer(ch_worker_loop *loop, ch_now now) {
 
 static int open_deliverer(ch_worker_loop *loop, ch_now now) {
   const ch_worker_loop_config *config = &loop->config;
-  int error = ch_deliverer_new(config->env, &config->deliverer, &loop->deliverer);
+  int error = make_faults(loop, DELIVERER, config->delivery_partitions);
+  if (!error) error = ch_deliverer_new(config->env, &config->deliverer, &loop->deliverer);
   if (!error) error = open_worker(loop, DELIVERER, ch_deliverer_role(loop->deliverer));
   for (uint32_t partition = 0; !error && partition < config->delivery_partitions; partition++) error = ch_deliverer_assign(loop->deliverer, partition, now);
   return error;
@@ -248,7 +266,7 @@ void ch_worker_loop_free(ch_worker_loop *loop) {
   ch_retention_free(loop->retention);
   ch_turn_loop_fini(&loop->turns);
   ch_metrics_http_free(loop->http);
-  ch_free(alloc, loop->told_faults);
+  for (int role = 0; role < FAULTY_COUNT; role++) ch_free(alloc, loop->told_faults[role]);
   if (loop->config.metrics_fd >= 0) close(loop->config.metrics_fd);
   ch_free(alloc, loop);
 }

@@ -30,7 +30,7 @@ typedef struct ch_worker_loop_config {
   ch_retention_config retention;
   int metrics_fd; /* -1: none; taken over, also on an error */
   /* On the loop's thread. A partition stands still (chat/server.h, CHAT_SERVER_FAULT): told once for each; and a change of `drained`. */
-  void (*faulted)(void *arg, uint32_t partition, int error);
+  void (*faulted)(void *arg, const char *role, uint32_t partition, int error);
   void (*changed)(void *arg);
   void *arg;
 } ch_worker_loop_config;

@@ -69,11 +69,11 @@ END_TEST
 START_TEST(labels) {
   ch_metrics_add(&metrics, CH_METRIC_SENDS_GAP, 1);
   ch_metrics_add(&metrics, CH_METRIC_VERDICTS_DUP, 2);
-  ch_metrics_set(&metrics, CH_METRIC_QUEUE_LOG, 3);
+  ch_metrics_set(&metrics, CH_METRIC_WAITING_LOG, 3);
   ck_assert_str_eq(value_of("chat_sends_total{answer=\"gap\"}"), "1");
   ck_assert_str_eq(value_of("chat_sends_total{answer=\"accepted\"}"), "0");
   ck_assert_str_eq(value_of("chat_verdicts_total{verdict=\"dup\"}"), "2");
-  ck_assert_str_eq(value_of("chat_queue_depth{queue=\"log\"}"), "3");
+  ck_assert_str_eq(value_of("chat_ops_waiting{backend=\"log\"}"), "3");
 }
 END_TEST
 
@@ -218,7 +218,7 @@ static void *add_often(void *arg) {
   (void)arg;
   for (int i = 0; i < 10000; i++) {
     ch_metrics_add(&metrics, CH_METRIC_DELIVERIES, 1);
-    ch_metrics_move(&metrics, CH_METRIC_QUEUE_STORE, i % 2 ? -1 : 1);
+    ch_metrics_move(&metrics, CH_METRIC_WAITING_STORE, i % 2 ? -1 : 1);
     ch_metrics_observe_us(&metrics, CH_HISTOGRAM_COMMIT, (uint64_t)i);
   }
   return NULL;
@@ -238,7 +238,7 @@ START_TEST(many_threads) {
   for (int i = 0; i < 4; i++)
     pthread_join(threads[i], NULL);
   ck_assert_str_eq(value_of("chat_deliveries_total"), "40000");
-  ck_assert_str_eq(value_of("chat_queue_depth{queue=\"store\"}"), "0");
+  ck_assert_str_eq(value_of("chat_ops_waiting{backend=\"store\"}"), "0");
   ck_assert_str_eq(value_of("chat_commit_seconds_count"), "40000");
 }
 END_TEST
