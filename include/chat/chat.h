@@ -172,6 +172,9 @@ typedef struct chat_log_sink {
 
 /* ------------------------------------------------------------------------------------------------ small helpers */
 
+/* Forms in which a library prints its options: the text of --help, a sample configuration file, the table of docs/options.md. */
+enum { CHAT_PRINT_HELP = 1, CHAT_PRINT_SAMPLE = 2, CHAT_PRINT_MARKDOWN = 3 };
+
 /* Version of the library that runs, in the form of CHAT_API_VERSION. */
 CHAT_API uint32_t chat_version(void);
 

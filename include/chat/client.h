@@ -54,6 +54,9 @@ CHAT_API int chat_client_new(uint32_t api_version, const chat_client_config *con
  * chat_client_start; "token" and "url" also later. CHAT_E_UNSUPPORTED: no such option; CHAT_E_INVALID: not a value of it. */
 CHAT_API int chat_client_set(chat_client *client, const char *name, const char *value);
 
+/* The options as text, in a form CHAT_PRINT_* (chat.h): written to `out` (cut to len, NUL-terminated); returns the length of the whole. */
+CHAT_API size_t chat_client_print_options(int form, char *out, size_t len);
+
 /* Opens the database, checks it, and begins. CHAT_E_BUSY: another client has this database open; CHAT_E_VERSION: the database is newer than the library;
  * CHAT_E_FULL, CHAT_E_IO. A damaged database is set aside (CHAT_EVENT_DATABASE) and does not fail the start. */
 CHAT_API int chat_client_start(chat_client *client);

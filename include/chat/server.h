@@ -101,7 +101,12 @@ CHAT_API int chat_server_new(uint32_t api_version, const chat_server_config *con
 CHAT_API int chat_server_set(chat_server *server, const char *name, const char *value);
 /* Reads a file of lines `name = value`. CHAT_E_IO, or as chat_server_set. `line` (may be NULL) gets the number of the bad line. */
 CHAT_API int chat_server_set_file(chat_server *server, const char *path, uint32_t *line);
-/* Why the last set, set_file or start of this handle failed, as a sentence; NUL-terminated; lives until the next of them. Same thread as those. */
+/* Takes options `--name value`, `--name=value`, and `--name` for those that are true or false, from the head of `args` (without the program's name), until one does not begin
+ * with "--", or behind "--". `used` (may be NULL) gets how many were taken. As chat_server_set; CHAT_E_INVALID also where a value is missing. */
+CHAT_API int chat_server_set_args(chat_server *server, int count, const char *const *args, int *used);
+/* Takes NAME=value strings, ended by NULL, that begin with `prefix`: with "CHATD_", CHATD_LOG_LEVEL sets log-level. Names that no option has are skipped. As chat_server_set. */
+CHAT_API int chat_server_set_environment(chat_server *server, const char *prefix, const char *const *environment);
+/* Why the last set, set_… or start of this handle failed, as a sentence; NUL-terminated; lives until the next of them. Same thread as those. */
 CHAT_API const char *chat_server_problem(const chat_server *server);
 /* CHAT_E_INVALID: options that do not go together (development mode on an address that is not loopback, --roles over backends that processes cannot share, no way to authenticate);
  * CHAT_E_IO (listen, files), CHAT_E_BUSY (another server has these files), CHAT_E_VERSION, CHAT_E_CORRUPT, CHAT_E_TLS, CHAT_E_FULL. */
@@ -116,8 +121,7 @@ CHAT_API int chat_server_stop(chat_server *server, uint32_t deadline_ms);
 /* Stops at once where it still runs. Waits for a backend that still holds an op. Not inside a hook, and no other call may be under way or follow. */
 CHAT_API void chat_server_free(chat_server *server);
 
-/* The text of --help, of a sample configuration file, of docs/options.md: written to `out` (cut to len, NUL-terminated); returns the length of the whole. */
-enum { CHAT_PRINT_HELP = 1, CHAT_PRINT_SAMPLE = 2, CHAT_PRINT_MARKDOWN = 3 };
+/* The options as text, in a form CHAT_PRINT_* (chat.h): written to `out` (cut to len, NUL-terminated); returns the length of the whole. */
 CHAT_API size_t chat_server_print_options(int form, char *out, size_t len);
 
 /* ------------------------------------------------------------------------------------------------ requests and events */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/option_print.h"
 
+#include <string.h>
+
+enum { PRINT_MAX = 256 * 1024 };
+
 /* Indexed by ch_option_type. */
 static const char *const placeholders[] = {"", " NUMBER", " SIZE", " DURATION", " TEXT", " WORD"};
 
@@ -52,4 +56,23 @@ void ch_options_print_markdown(const ch_option_table *table, ch_buf *out) {
     put_flags(option->flags, out);
     ch_buf_put_text(out, " |\n");
   }
+}
+
+size_t ch_options_print(const ch_option_table *table, int form, char *out, size_t len) {
+  ch_buf text;
+  ch_buf_init(&text, NULL, PRINT_MAX);
+  switch (form) {
+  case CHAT_PRINT_HELP: ch_options_print_help(table, &text); break;
+  case CHAT_PRINT_SAMPLE: ch_options_print_sample(table, &text); break;
+  case CHAT_PRINT_MARKDOWN: ch_options_print_markdown(table, &text); break;
+  default: break;
+  }
+  size_t whole = text.error ? 0 : text.len;
+  if (out && len > 0) {
+    size_t cut = whole < len - 1 ? whole : len - 1;
+    if (cut) memcpy(out, text.data, cut);
+    out[cut] = '\0';
+  }
+  ch_buf_fini(&text);
+  return whole;
 }

@@ -16,4 +16,8 @@ void ch_options_print_sample(const ch_option_table *table, ch_buf *out);
 /* The table of docs/options.md, in Markdown. */
 void ch_options_print_markdown(const ch_option_table *table, ch_buf *out);
 
+/* In one of the forms CHAT_PRINT_*, as chat_server_print_options and chat_client_print_options promise: into `out` (may be NULL), cut to len with its NUL; returns the length of
+ * the whole, 0 for an unknown form or where memory is out. */
+size_t ch_options_print(const ch_option_table *table, int form, char *out, size_t len);
+
 #endif

@@ -8,6 +8,7 @@
 #include "backend/cache_sqlite/cache_sqlite.h"
 #include "backend/transport_lws.h"
 #include "client/loop/client_loop.h"
+#include "core/option_print.h"
 #include "platform/condition.h"
 #include "platform/platform.h"
 
@@ -118,6 +119,10 @@ int chat_client_set(chat_client *client, const char *name, const char *value) {
   pthread_mutex_unlock(&client->lock);
   if (started) return set_running(client, name, value);
   return ch_options_set(options_of(client, NULL), ch_bytes_text(name), ch_bytes_text(value));
+}
+
+size_t chat_client_print_options(int form, char *out, size_t len) {
+  return ch_options_print(&ch_client_option_table, form, out, len);
 }
 
 /* "3,8" → {3, 8, 0} */

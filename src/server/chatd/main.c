@@ -9,7 +9,6 @@
  */
 #define _GNU_SOURCE
 #include <chat/server.h>
-#include <ctype.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -22,7 +21,8 @@
 #include <unistd.h>
 
 enum { EXIT_OK = 0, EXIT_INTERNAL = 1, EXIT_OPTIONS = 2, EXIT_START = 3, EXIT_CUT_OFF = 4 };
-enum { STOP_MS = 20 * 1000, NAME_LEN_MAX = 64, TEXT_LEN_MAX = 256 * 1024 };
+enum { STOP_MS = 80 * 1000 }; /* twice the longest drain, and below the 90 s after which systemd kills */
+enum { TEXT_LEN_MAX = 256 * 1024 };
 
 static const char usage[] =
     "usage: chatd [--config FILE] [--OPTION VALUE]...\n"
@@ -55,79 +55,46 @@ static int print_options(int form, const char *head) {
 
 /* ------------------------------------------------------------------------------------------------ options */
 
-typedef struct command_line {
+typedef struct own_options { /* those that are not the server's */
   const char *config; /* file */
   bool core_dumps;
-} command_line;
+} own_options;
 
-/* An argument `--name=value`, `--name value` or `--name` (true). */
-typedef struct argument {
-  char name[NAME_LEN_MAX];
-  const char *value; /* NULL: none was given */
+/* How many arguments at the head of args are our own; 0: none. */
+static int take_own(int count, char **args, own_options *own) {
+  static const char config[] = "--config";
+  size_t len = sizeof config - 1;
+  if (strcmp(args[0], "--core-dumps") == 0) return own->core_dumps = true, 1;
+  if (strncmp(args[0], config, len) != 0) return 0;
+  if (args[0][len] == '=') return own->config = args[0] + len + 1, 1;
+  if (args[0][len] || count < 2) return 0;
+  return own->config = args[1], 2;
+}
+
+/* Takes our own out, so that the rest is the server's; returns how many are left. */
+static int split_arguments(int count, char **args, own_options *own) {
+  int left = 0;
+  for (int i = 0; i < count;) {
+    int taken = take_own(count - i, args + i, own);
+    if (!taken) args[left++] = args[i];
+    i += taken ? taken : 1;
+  }
+  return left;
+}
+
+static int set_arguments(chat_server *server, int count, char **args) {
   int used;
-} argument;
-
-/* false: not of that form. */
-static bool read_argument(int count, char **args, argument *out) {
-  const char *text = args[0];
-  if (strncmp(text, "--", 2) != 0) return false;
-  const char *equals = strchr(text, '=');
-  size_t len = equals ? (size_t)(equals - text) - 2 : strlen(text) - 2;
-  if (len == 0 || len >= sizeof out->name) return false;
-  memcpy(out->name, text + 2, len);
-  out->name[len] = '\0';
-  bool has_next = count > 1 && strncmp(args[1], "--", 2) != 0;
-  out->value = equals ? equals + 1 : has_next ? args[1] : NULL;
-  out->used = !equals && has_next ? 2 : 1;
-  return true;
+  if (chat_server_set_args(server, count, (const char *const *)args, &used)) return fail(EXIT_OPTIONS, chat_server_problem(server), "");
+  return used < count ? fail(EXIT_OPTIONS, args[used], "not an option; see chatd --help") : EXIT_OK;
 }
 
-/* Our own options; false: it is the server's. */
-static bool take_own(const argument *given, command_line *own) {
-  if (strcmp(given->name, "config") == 0 && given->value) own->config = given->value;
-  else if (strcmp(given->name, "core-dumps") == 0 && !given->value) own->core_dumps = true;
-  else return false;
-  return true;
-}
-
-static int set_arguments(int argc, char **argv, chat_server *server, command_line *own, bool own_ones) {
-  argument given;
-  for (int i = 1; i < argc; i += given.used) {
-    if (!read_argument(argc - i, argv + i, &given)) return fail(EXIT_OPTIONS, argv[i], "not an option; see chatd --help");
-    if (take_own(&given, own) || own_ones) continue;
-    if (chat_server_set(server, given.name, given.value ? given.value : "true")) return fail(EXIT_OPTIONS, "command line", chat_server_problem(server));
-  }
-  return EXIT_OK;
-}
-
-/* CHATD_LOG_LEVEL=warn → log-level. Others may put variables with our prefix there (Kubernetes does for each service), so an unknown name is no error. */
-static int set_variable(chat_server *server, const char *variable) {
-  static const char prefix[] = "CHATD_";
-  size_t prefix_len = sizeof prefix - 1, len = 0;
-  char name[NAME_LEN_MAX];
-  if (strncmp(variable, prefix, prefix_len) != 0) return EXIT_OK;
-  const char *text = variable + prefix_len;
-  for (; text[len] && text[len] != '=' && len < sizeof name - 1; len++) name[len] = text[len] == '_' ? '-' : (char)tolower((unsigned char)text[len]);
-  name[len] = '\0';
-  if (text[len] != '=' || strcmp(name, "config") == 0) return EXIT_OK;
-  int error = chat_server_set(server, name, text + len + 1);
-  return error && error != CHAT_E_UNSUPPORTED ? fail(EXIT_OPTIONS, "environment", chat_server_problem(server)) : EXIT_OK;
-}
-
-static int set_environment(chat_server *server) {
-  for (char **variable = environ; *variable; variable++) {
-    int code = set_variable(server, *variable);
-    if (code) return code;
-  }
-  return EXIT_OK;
-}
-
-static int set_options(int argc, char **argv, chat_server *server, command_line *own) {
+/* Later ones win: file, environment, command line. */
+static int set_options(int count, char **args, chat_server *server, own_options *own) {
   own->config = getenv("CHATD_CONFIG");
-  int code = set_arguments(argc, argv, server, own, true);
-  if (!code && own->config && chat_server_set_file(server, own->config, NULL)) code = fail(EXIT_OPTIONS, own->config, chat_server_problem(server));
-  if (!code) code = set_environment(server);
-  return code ? code : set_arguments(argc, argv, server, own, false);
+  count = split_arguments(count, args, own);
+  if (own->config && chat_server_set_file(server, own->config, NULL)) return fail(EXIT_OPTIONS, own->config, chat_server_problem(server));
+  if (chat_server_set_environment(server, "CHATD_", (const char *const *)environ)) return fail(EXIT_OPTIONS, chat_server_problem(server), "");
+  return set_arguments(server, count, args);
 }
 
 /* ------------------------------------------------------------------------------------------------ running */
@@ -186,6 +153,11 @@ static int stop(chat_server *server) {
   return chat_server_stop(server, STOP_MS) == 0 ? EXIT_OK : EXIT_CUT_OFF;
 }
 
+/* Where work was cut off a backend may still hold some, and free would wait for it: the process just ends. */
+static void end(chat_server *server, int code) {
+  if (code != EXIT_CUT_OFF) chat_server_free(server);
+}
+
 static int start_code(int error) {
   switch (error) {
     case CHAT_E_INVALID:
@@ -197,8 +169,8 @@ static int start_code(int error) {
 }
 
 static int run(chat_server *server, int argc, char **argv) {
-  command_line own = {0};
-  int code = set_options(argc, argv, server, &own);
+  own_options own = {0};
+  int code = set_options(argc - 1, argv + 1, server, &own);
   if (code) return code;
   if (!own.core_dumps) forbid_core_dumps();
   int signals = open_signals();
@@ -233,6 +205,6 @@ int main(int argc, char **argv) {
   int error = chat_server_new(CHAT_API_VERSION, &config, &server);
   if (error) return fail(EXIT_INTERNAL, "no server", chat_error_text(error));
   int code = run(server, argc, argv);
-  chat_server_free(server);
+  end(server, code);
   return code;
 }

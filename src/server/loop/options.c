@@ -50,7 +50,7 @@ static const ch_option rows[] = {
     {.name = "hold", .type = CH_OPTION_DURATION, .initial = "300ms", .max = 5000, FIELD(hold_ms), .help = "How long a message waits for an earlier one that is missing."},
     {.name = "receipt-interval", .type = CH_OPTION_DURATION, .initial = "200ms", .max = 10 * 1000, FIELD(receipt_ms), .help = "How long receipts are collected before they are stored and passed on."},
     {.name = "hook-deadline", .type = CH_OPTION_DURATION, .initial = "5s", .min = 10, .max = 60 * 1000, FIELD(hook_ms), .help = "A hook that has not answered by then has denied."},
-    {.name = "drain", .type = CH_OPTION_DURATION, .initial = "10s", .max = 300 * 1000, FIELD(drain_ms), .help = "Time over which clients are spread when a stopping server sends them away."},
+    {.name = "drain", .type = CH_OPTION_DURATION, .initial = "10s", .max = 40 * 1000, FIELD(drain_ms), .help = "Time over which clients are spread when a stopping server sends them away."},
     {.name = "devices-max", .type = CH_OPTION_INT, .initial = "16", .min = 1, .max = 1000, FIELD(devices_max), .help = "Devices of a user that are not revoked."},
     {.name = "sessions-max", .type = CH_OPTION_INT, .initial = "10000", .min = 1, .max = 10000000, FIELD(sessions_max), .help = "Connections at each thread."},
     {.name = "in-flight-max", .type = CH_OPTION_INT, .initial = "64", .min = 1, .max = 1024, FIELD(in_flight_max), .help = "Messages of one session and conversation that wait for their answer."},

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/option_print.h"
-#include "core/option_source.h"
-#include "platform/platform.h"
 #include "platform/condition.h"
+#include "platform/platform.h"
 #include "server/loop/server_parts.h"
 
-enum { CONFIG_FILE_MAX = 1024 * 1024, PRINT_MAX = 256 * 1024, GONE_AFTER_MS = 0 };
-enum { CLOSE_MS = 1000 }; /* for closing, where draining has used up the deadline */
+enum { GONE_AFTER_MS = 0, CLOSE_MS = 1000 }; /* for closing, where draining has used up the deadline */
 
 /* ------------------------------------------------------------------------------------------------ new and free */
 
@@ -48,20 +43,6 @@ static int take_seams(ch_seams *seams, const chat_server_config *given) {
   return 0;
 }
 
-static ch_options options_of(chat_server *server, const char *where) {
-  ch_buf_clear(&server->problem);
-  return (ch_options){.table = &ch_server_option_table, .values = &server->options, .why = &server->problem, .where = where};
-}
-
-/* Ends whatever may leave a sentence behind. */
-static int with_problem(chat_server *server, int error) {
-  if (error && server->problem.len == 0) ch_buf_put_text(&server->problem, chat_error_text(error));
-  size_t len = server->problem.len < CH_PROBLEM_MAX ? server->problem.len : CH_PROBLEM_MAX;
-  if (len) memcpy(server->problem_text, server->problem.data, len);
-  server->problem_text[len] = '\0';
-  return error;
-}
-
 static int init_lock(chat_server *server) {
   int error = ch_condition_init(&server->changed);
   if (error) return error;
@@ -74,7 +55,7 @@ static int init(chat_server *server) {
   server->env = (ch_env){.alloc = server->seams.has_alloc ? &server->seams.alloc : NULL, .random = server->seams.random.fill, .random_arg = server->seams.random.arg};
   server->log.sink = server->seams.sink.write ? &server->seams.sink : NULL;
   ch_buf_init(&server->problem, server->env.alloc, CH_PROBLEM_MAX);
-  ch_options_init(options_of(server, NULL));
+  ch_options_init(ch_server_options_of(server));
   int error = ch_events_init(&server->events, server->env.alloc);
   if (error) return error;
   error = init_lock(server);
@@ -99,11 +80,6 @@ int chat_server_new(uint32_t api_version, const chat_server_config *config, chat
   return error;
 }
 
-static void wipe(void *secret, size_t len) {
-  memset(secret, 0, len);
-  __asm__ volatile("" : : "r"(secret) : "memory"); /* or the compiler drops the memset */
-}
-
 /* The memory of what is still closing cannot be given back: this waits. */
 static void await_closer(chat_server *server) {
   if (!server->has_closer) return;
@@ -123,94 +99,8 @@ void chat_server_free(chat_server *server) {
   ch_buf_fini(&server->problem);
   pthread_cond_destroy(&server->changed);
   pthread_mutex_destroy(&server->lock);
-  wipe(&server->options, sizeof server->options);
+  ch_server_wipe(&server->options, sizeof server->options);
   ch_free(has_alloc ? &alloc : NULL, server);
-}
-
-/* ------------------------------------------------------------------------------------------------ options */
-
-static ch_server_state state_of(chat_server *server) {
-  pthread_mutex_lock(&server->lock);
-  ch_server_state state = server->state;
-  pthread_mutex_unlock(&server->lock);
-  return state;
-}
-
-int chat_server_set(chat_server *server, const char *name, const char *value) {
-  if (!server || !name || !value) return CHAT_E_INVALID;
-  ch_options options = options_of(server, NULL);
-  if (state_of(server) != CH_SERVER_NEW) return with_problem(server, ch_options_fail(options, CHAT_E_INVALID, "options are set before start:", ch_bytes_text(name)));
-  return with_problem(server, ch_options_set(options, ch_bytes_text(name), ch_bytes_text(value)));
-}
-
-/* The whole file, NUL-terminated, in malloc's memory; NULL with *error. */
-static char *read_file(const char *path, size_t *len, int *error) {
-  FILE *file = fopen(path, "re");
-  char *text = file ? malloc(CONFIG_FILE_MAX + 1) : NULL;
-  *error = !file ? CHAT_E_IO : !text ? CHAT_E_NOMEM : 0;
-  if (text) {
-    *len = fread(text, 1, CONFIG_FILE_MAX + 1, file);
-    if (ferror(file)) *error = CHAT_E_IO;
-    if (*len > CONFIG_FILE_MAX) *error = CHAT_E_INVALID;
-  }
-  if (file) fclose(file);
-  if (!*error) return text;
-  free(text);
-  return NULL;
-}
-
-/* The sentence about an error begins with "line N:"; that is where the number comes from. */
-static uint32_t line_of(const ch_buf *problem) {
-  static const char prefix[] = "line ";
-  size_t len = sizeof prefix - 1;
-  if (problem->len <= len || memcmp(problem->data, prefix, len) != 0) return 0;
-  uint32_t line = 0;
-  for (size_t i = len; i < problem->len && problem->data[i] >= '0' && problem->data[i] <= '9'; i++) line = line * 10 + (problem->data[i] - '0');
-  return line;
-}
-
-static int set_from_file(chat_server *server, const char *path) {
-  ch_options options = options_of(server, NULL);
-  if (state_of(server) != CH_SERVER_NEW) return ch_options_fail(options, CHAT_E_INVALID, "options are set before start:", ch_bytes_text(path));
-  size_t len = 0;
-  int error;
-  char *text = read_file(path, &len, &error);
-  if (!text) return ch_options_fail(options, error, "cannot be read:", ch_bytes_text(path));
-  error = ch_options_from_file(options, ch_bytes_of(text, len));
-  wipe(text, len);
-  free(text);
-  return error;
-}
-
-int chat_server_set_file(chat_server *server, const char *path, uint32_t *line) {
-  if (line) *line = 0;
-  if (!server || !path) return CHAT_E_INVALID;
-  int error = set_from_file(server, path);
-  if (error && line) *line = line_of(&server->problem);
-  return with_problem(server, error);
-}
-
-const char *chat_server_problem(const chat_server *server) {
-  return server ? server->problem_text : "";
-}
-
-size_t chat_server_print_options(int form, char *out, size_t len) {
-  ch_buf text;
-  ch_buf_init(&text, NULL, PRINT_MAX);
-  switch (form) {
-    case CHAT_PRINT_HELP: ch_options_print_help(&ch_server_option_table, &text); break;
-    case CHAT_PRINT_SAMPLE: ch_options_print_sample(&ch_server_option_table, &text); break;
-    case CHAT_PRINT_MARKDOWN: ch_options_print_markdown(&ch_server_option_table, &text); break;
-    default: break;
-  }
-  size_t whole = text.error ? 0 : text.len;
-  if (out && len > 0) {
-    size_t cut = whole < len - 1 ? whole : len - 1;
-    if (cut) memcpy(out, text.data, cut);
-    out[cut] = '\0';
-  }
-  ch_buf_fini(&text);
-  return whole;
 }
 
 /* ------------------------------------------------------------------------------------------------ start and stop */
@@ -232,18 +122,18 @@ static void enter(chat_server *server, ch_server_state state) {
 int chat_server_start(chat_server *server) {
   if (!server) return CHAT_E_INVALID;
   ch_buf_clear(&server->problem);
-  if (state_of(server) != CH_SERVER_NEW) return with_problem(server, CHAT_E_INVALID);
+  if (ch_server_state_of(server) != CH_SERVER_NEW) return ch_server_with_problem(server, CHAT_E_INVALID);
   server->log.level = CHAT_LOG_ERROR + server->options.log_level;
   ch_metrics_init(&server->metrics, server->options.name);
   ch_lws_log_attach(&server->lws_log, &server->log, server->seams.clock);
   int error = ch_server_open(server);
   if (error) {
     ch_lws_log_detach(&server->lws_log);
-    return with_problem(server, error);
+    return ch_server_with_problem(server, error);
   }
   enter(server, CH_SERVER_RUNNING);
   log_life(server, "server started");
-  return with_problem(server, 0);
+  return ch_server_with_problem(server, 0);
 }
 
 static int port_of(const ch_plan *plan, const char *what) {
@@ -254,7 +144,7 @@ static int port_of(const ch_plan *plan, const char *what) {
 
 int chat_server_port(const chat_server *server, const char *what) {
   if (!server || !what) return 0;
-  return state_of((chat_server *)(uintptr_t)server) == CH_SERVER_RUNNING ? port_of(&server->plan, what) : 0;
+  return ch_server_state_of((chat_server *)(uintptr_t)server) == CH_SERVER_RUNNING ? port_of(&server->plan, what) : 0;
 }
 
 /* Both are checked before either is taken. */
@@ -300,6 +190,7 @@ static bool wait_until(chat_server *server, bool (*is_so)(const chat_server *), 
 static bool drain(chat_server *server, uint32_t deadline_ms) {
   struct timespec until = ch_condition_in_ms(deadline_ms);
   uint64_t spread_ms = server->options.drain_ms < deadline_ms / 2 ? server->options.drain_ms : deadline_ms / 2;
+  ch_worker_loop_leave(server->worker);
   for (size_t i = 0; i < server->gateway_count; i++) ch_gateway_loop_drain(server->gateways[i], (uint32_t)spread_ms);
   bool in_time = wait_until(server, gateways_drained, &until);
   ch_worker_loop_drain(server->worker);

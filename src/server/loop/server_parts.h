@@ -66,6 +66,13 @@ struct chat_server {
   bool has_closer, is_closed;
 };
 
+/* server_options.c */
+ch_options ch_server_options_of(chat_server *server); /* to set some; the sentence in the making is emptied */
+/* Ends whatever may leave a sentence behind. */
+int ch_server_with_problem(chat_server *server, int error);
+void ch_server_wipe(void *secret, size_t len);
+ch_server_state ch_server_state_of(chat_server *server);
+
 /* server_plan.c: reads the options. CHAT_E_INVALID, CHAT_E_TLS, with a sentence in server->problem. */
 int ch_server_plan(chat_server *server);
 /* Roles that are not all need backends that processes can share. CHAT_E_INVALID. */

@@ -23,7 +23,7 @@ struct ch_worker_loop {
   ch_metrics_http *http;
   loop_state state;
   _Atomic int wanted;
-  _Atomic bool is_drained;
+  _Atomic bool is_drained, is_leaving;
   int fault;             /* the first one found: no longer healthy */
   bool *told_faults[FAULTY_COUNT]; /* by role and partition */
   uint64_t fault_check_ms;
@@ -84,7 +84,7 @@ static uint64_t check_faults(ch_worker_loop *loop, ch_now now) {
 
 static int health(void *arg) {
   const ch_worker_loop *loop = arg;
-  return loop->state == RUNNING ? loop->fault : CHAT_E_CLOSED;
+  return loop->state == RUNNING && !atomic_load(&loop->is_leaving) ? loop->fault : CHAT_E_CLOSED;
 }
 
 /* ------------------------------------------------------------------------------------------------ turns */
@@ -236,6 +236,10 @@ static void want(ch_worker_loop *loop, loop_state state) {
   atomic_store(&loop->wanted, state);
   chat_wake wake = ch_turn_loop_wake(&loop->turns);
   wake.fn(wake.arg);
+}
+
+void ch_worker_loop_leave(ch_worker_loop *loop) {
+  atomic_store(&loop->is_leaving, true);
 }
 
 void ch_worker_loop_drain(ch_worker_loop *loop) {

@@ -38,7 +38,8 @@ typedef struct ch_worker_loop_config {
 /* CHAT_E_NOMEM, CHAT_E_IO, errors of port_new. */
 int ch_worker_loop_new(const ch_worker_loop_config *config, ch_worker_loop **loop);
 int ch_worker_loop_start(ch_worker_loop *loop);
-/* Any thread. */
+/* Any thread. From now on it says that it is not healthy, so that nobody is sent here any more; then drains. */
+void ch_worker_loop_leave(ch_worker_loop *loop);
 void ch_worker_loop_drain(ch_worker_loop *loop);
 bool ch_worker_loop_drained(const ch_worker_loop *loop);
 void ch_worker_loop_end(ch_worker_loop *loop);
