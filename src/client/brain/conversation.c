@@ -46,7 +46,7 @@ static ch_conversation *new_conversation(ch_brain *brain, const uint8_t id[16]) 
   memcpy(conversation->kept.row.conversation_id, id, 16);
   conversation->kept.row.next_client_seq = 1;
   conversation->is_open = ch_people_is_open(brain, id);
-  ch_list *const nodes[] = {&conversation->changed, &conversation->to_fetch, &conversation->to_refresh, &conversation->holding, &conversation->rows,
+  ch_list *const nodes[] = {&conversation->changed, &conversation->to_fetch, &conversation->to_refresh, &conversation->to_tell, &conversation->holding, &conversation->rows,
                             &conversation->active};
   for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
     ch_list_init(nodes[i]);
@@ -82,7 +82,8 @@ int ch_conversations_load(ch_brain *brain, const chat_cache_conversation *row) {
 
 void ch_conversation_drop(ch_brain *brain, ch_conversation *conversation) {
   ch_hashmap_remove(&brain->conversations.by_id, ch_bytes_of(conversation->kept.row.conversation_id, 16));
-  ch_list *const nodes[] = {&conversation->changed, &conversation->to_fetch, &conversation->to_refresh, &conversation->holding, &conversation->active};
+  ch_list *const nodes[] = {&conversation->changed, &conversation->to_fetch, &conversation->to_refresh, &conversation->to_tell, &conversation->holding,
+                            &conversation->active};
   for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
     ch_list_remove(nodes[i]);
   ch_assert(ch_list_is_empty(&conversation->rows));

@@ -50,6 +50,7 @@ typedef struct ch_conversation {
   ch_list to_refresh;     /* in a list of people.c, while its members are to be asked for */
   uint64_t typing_ms;     /* last SET_TYPING sent */
   bool receipt_under_way; /* a RECEIPT without its Ok */
+  ch_list to_tell;        /* in receipts.to_tell, while the server does not know where one is */
   bool ticks_known;       /* ticks_* are of the members in the cache */
   uint64_t ticks_delivered, ticks_read; /* least of all other members */
 } ch_conversation;

@@ -137,6 +137,7 @@ static void keep(ch_brain *brain) {
     bool announce = conversation->announce;
     forget_copy(brain, conversation);
     ch_people_want(brain, conversation);
+    ch_receipts_want(brain, conversation);
     if (announce) ch_tell_conversation(brain, conversation);
   }
 }

@@ -11,23 +11,36 @@
 
 enum { FLUSH_EVERY_MS = 200, RETRY_MS = 5000, ASK_MAX = 200 };
 
-void ch_receipts_touch(ch_brain *brain) {
-  brain->receipts.is_due = true;
+void ch_receipts_init(ch_brain *brain) {
+  brain->receipts = (ch_receipts_part){.not_before_ms = 0};
+  ch_list_init(&brain->receipts.to_tell);
+}
+
+static bool says_news(const ch_conversation *conversation) {
+  const chat_cache_conversation *row = &conversation->kept.row;
+  return row->delivered > row->delivered_sent || row->read > row->read_sent;
+}
+
+void ch_receipts_want(ch_brain *brain, ch_conversation *conversation) {
+  const chat_cache_conversation *row = &conversation->kept.row;
+  if (!ch_list_is_empty(&conversation->to_tell) || conversation->receipt_under_way) return;
+  if (row->cursor > row->delivered || says_news(conversation)) ch_list_push_back(&brain->receipts.to_tell, &conversation->to_tell);
 }
 
 void ch_receipts_session_begun(ch_brain *brain) {
   ch_hashmap_entry *at;
-  for (ch_conversation *conversation = ch_conversation_first(brain, &at); conversation; conversation = ch_conversation_next(brain, &at))
+  for (ch_conversation *conversation = ch_conversation_first(brain, &at); conversation; conversation = ch_conversation_next(brain, &at)) {
     conversation->receipt_under_way = false;
-  ch_receipts_touch(brain);
+    ch_receipts_want(brain, conversation);
+  }
 }
 
 /* ------------------------------------------------------------------------------------------------ own, out */
 
 static bool commit_delivered(ch_brain *brain) {
-  ch_hashmap_entry *at;
   bool any = false;
-  for (ch_conversation *conversation = ch_conversation_first(brain, &at); conversation; conversation = ch_conversation_next(brain, &at)) {
+  CH_LIST_FOR_EACH(node, &brain->receipts.to_tell) {
+    ch_conversation *conversation = CH_LIST_ITEM(node, ch_conversation, to_tell);
     if (conversation->kept.row.cursor <= conversation->kept.row.delivered) continue;
     if (!any) ch_begin(brain);
     any = true;
@@ -50,12 +63,7 @@ static void receipt_done(ch_brain *brain, ch_call *call, const ch_server_message
     kept->row.read_sent = ch_later(kept->row.read_sent, call->number2);
     ch_end(brain, false);
   }
-  ch_receipts_touch(brain);
-}
-
-static bool says_news(const ch_conversation *conversation) {
-  const chat_cache_conversation *row = &conversation->kept.row;
-  return !conversation->receipt_under_way && (row->delivered > row->delivered_sent || row->read > row->read_sent);
+  ch_receipts_want(brain, conversation);
 }
 
 static bool say(ch_brain *brain, ch_conversation *conversation) {
@@ -72,21 +80,18 @@ static bool say(ch_brain *brain, ch_conversation *conversation) {
 
 void ch_receipts_settle(ch_brain *brain) {
   ch_receipts_part *receipts = &brain->receipts;
-  if (!receipts->is_due || !ch_is_up(brain) || ch_now_ms(brain) < receipts->not_before_ms) return;
-  receipts->is_due = false;
-  receipts->not_before_ms = ch_now_ms(brain) + FLUSH_EVERY_MS;
-  if (!commit_delivered(brain)) {
-    receipts->not_before_ms = ch_now_ms(brain) + RETRY_MS;
-    receipts->is_due = true;
-    return;
+  if (ch_list_is_empty(&receipts->to_tell) || !ch_is_up(brain) || ch_now_ms(brain) < receipts->not_before_ms) return;
+  bool is_committed = commit_delivered(brain);
+  receipts->not_before_ms = ch_now_ms(brain) + (is_committed ? FLUSH_EVERY_MS : RETRY_MS);
+  for (ch_list *node = receipts->to_tell.next, *next; is_committed && node != &receipts->to_tell; node = next) {
+    next = node->next;
+    ch_conversation *conversation = CH_LIST_ITEM(node, ch_conversation, to_tell);
+    if (!says_news(conversation) || say(brain, conversation)) ch_list_remove(node);
   }
-  ch_hashmap_entry *at;
-  for (ch_conversation *conversation = ch_conversation_first(brain, &at); conversation; conversation = ch_conversation_next(brain, &at))
-    if (says_news(conversation) && !say(brain, conversation)) receipts->is_due = true;
 }
 
 uint64_t ch_receipts_deadline_ms(const ch_brain *brain) {
-  return brain->receipts.is_due && ch_is_up(brain) ? brain->receipts.not_before_ms : CH_NEVER_MS;
+  return !ch_list_is_empty(&brain->receipts.to_tell) && ch_is_up(brain) ? brain->receipts.not_before_ms : CH_NEVER_MS;
 }
 
 /* ------------------------------------------------------------------------------------------------ unread */
@@ -127,7 +132,6 @@ void ch_request_mark_read(ch_brain *brain, const ch_client_request *request, ch_
   ch_receipts_count_read(brain, conversation);
   conversation->announce = true;
   int error = ch_end(brain, true);
-  ch_receipts_touch(brain);
   ch_reply_end(brain, reply, error);
 }
 

@@ -9,15 +9,17 @@
 #include "client/brain/conversation.h"
 
 typedef struct ch_receipts_part {
-  bool is_due;        /* some conversation has something to say */
+  ch_list to_tell; /* conversations that have something to say */
   uint64_t not_before_ms; /* coalescing */
 } ch_receipts_part;
 
+void ch_receipts_init(ch_brain *brain);
 void ch_receipts_session_begun(ch_brain *brain);
 /* Asks for others' watermarks where one's own messages lack ticks. */
 void ch_receipts_ask(ch_brain *brain, ch_conversation *const *conversations, size_t count);
 void ch_receipts_ask_all(ch_brain *brain);
-void ch_receipts_touch(ch_brain *brain); /* a cursor or watermark moved */
+/* It has changed: what the server does not know of it will be told. */
+void ch_receipts_want(ch_brain *brain, ch_conversation *conversation);
 /* In a transaction: how many of the messages lie above `read`, from the rows that are here. */
 void ch_receipts_count_read(ch_brain *brain, ch_conversation *conversation);
 /* Tick of an own row at seq. */

@@ -156,7 +156,7 @@ void ch_on_live(ch_brain *brain, const ch_server_message *message) {
 void ch_live_end(ch_brain *brain) {
   if (!brain->in_live) return;
   brain->in_live = false;
-  if (!ch_end(brain, false)) ch_receipts_touch(brain);
+  ch_end(brain, false);
 }
 
 static void expire_held(ch_brain *brain) {
@@ -242,7 +242,6 @@ static void take_range(ch_brain *brain, ch_conversation *conversation, const ch_
   ch_begin(brain);
   apply_range(brain, conversation, reply);
   if (ch_end(brain, false)) return; /* asked for again at the next heartbeat */
-  ch_receipts_touch(brain);
   if (reply->status == CH_RANGE_COMPLETE) ch_outbox_resolve(brain, conversation, reply->head);
   if (conversation->kept.row.cursor > cursor) want_range(brain, conversation);
 }
@@ -353,7 +352,6 @@ static void synced(ch_brain *brain, const ch_sync_reply *reply, bool moves) {
   sync->again = sync->again && reply->more;
   if (!reply->more) sync->is_done = true;
   brain->outbox.is_dirty = true;
-  ch_receipts_touch(brain);
 }
 
 static void sync_done(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
