@@ -204,6 +204,11 @@ static int watch_covered(void *self, const uint8_t id[16], int (*visit)(void *ar
   FORWARD(covered)(cache->inner->self, id, visit, arg);
 }
 
+static int watch_history_forget(void *self, const uint8_t id[16]) {
+  sim_cache *cache = self;
+  FORWARD(history_forget)(cache->inner->self, id);
+}
+
 static int watch_search(void *self, chat_bytes query, const uint8_t *id, uint64_t before_message_id, uint32_t limit, int (*visit)(void *arg, const chat_row *row), void *arg) {
   sim_cache *cache = self;
   FORWARD(search)(cache->inner->self, query, id, before_message_id, limit, visit, arg);
@@ -245,6 +250,7 @@ static const chat_cache_vtable vtable = {
     .row_by_client_id = watch_row_by_client_id,
     .cover = watch_cover,
     .covered = watch_covered,
+    .history_forget = watch_history_forget,
     .search = watch_search,
     .index = watch_index,
     .free = watch_free,

@@ -23,7 +23,7 @@ static void init_memory(ch_brain *brain) {
   ch_conversations_init(brain);
   ch_outbox_init(brain);
   ch_sync_init(brain);
-  ch_receipts_init(brain);
+  ch_receipts_reset(brain);
   ch_people_init(brain);
 }
 

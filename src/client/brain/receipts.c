@@ -11,7 +11,7 @@
 
 enum { FLUSH_EVERY_MS = 200, RETRY_MS = 5000, ASK_MAX = 200 };
 
-void ch_receipts_init(ch_brain *brain) {
+void ch_receipts_reset(ch_brain *brain) {
   brain->receipts = (ch_receipts_part){.not_before_ms = 0};
   ch_list_init(&brain->receipts.to_tell);
 }

@@ -13,7 +13,7 @@ typedef struct ch_receipts_part {
   uint64_t not_before_ms; /* coalescing */
 } ch_receipts_part;
 
-void ch_receipts_init(ch_brain *brain);
+void ch_receipts_reset(ch_brain *brain);
 void ch_receipts_session_begun(ch_brain *brain);
 /* Asks for others' watermarks where one's own messages lack ticks. */
 void ch_receipts_ask(ch_brain *brain, ch_conversation *const *conversations, size_t count);
