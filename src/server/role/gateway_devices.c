@@ -82,11 +82,11 @@ static void revoke_done(ch_gateway *gateway, ch_call *call, int status, ch_now n
     go_on(gateway, call, CHAT_DEVICE_PUT);
     return;
   }
+  revoke->then(gateway, call, status, now); /* first: who asked may be of this very device, and is to hear the answer */
   if (status == 0) { /* elsewhere the session learns it at its next renewal, and cannot log in again */
     ch_gateway_end_sessions(gateway, op->user, op->device.device_id, CHAT_E_REVOKED, now);
     ch_routes_outrank(gateway, op->user, op->device.device_id, op->device.session_next);
   }
-  revoke->then(gateway, call, status, now);
 }
 
 int ch_device_revoke(ch_gateway *gateway, chat_bytes user, const uint8_t device_id[16], uint64_t connection, uint64_t tag, ch_revoked *done, ch_now now) {

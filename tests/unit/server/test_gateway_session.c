@@ -740,6 +740,22 @@ START_TEST(a_device_is_shut_out_here_and_elsewhere) {
 }
 END_TEST
 
+/* As a client does that logs out: its answer comes before the end of its session. */
+START_TEST(a_device_shuts_itself_out) {
+  begin();
+  login(1, "ann", 1);
+  ch_client_message message = {.tag = 6, .op = CH_REVOKE_DEVICE};
+  memset(message.u.device_id, 1, 16);
+  say(1, &message);
+  give(take_op(CHAT_OP_STORE_DEVICE), 0);
+  give(take_op(CHAT_OP_STORE_DEVICE), 0);
+  hears_ok(1, 6);
+  hears_goodbye(1, CHAT_E_REVOKED);
+  give(take_op(CHAT_OP_DIRECTORY_RENEW), 0);
+  gateway_end();
+}
+END_TEST
+
 START_TEST(a_device_that_is_not_there) {
   begin();
   login(1, "ann", 1);
@@ -822,6 +838,7 @@ int main(void) {
       {a_peer_that_does_not_read_its_goodbye_is_closed, 0},
       {devices_are_listed, 0},
       {a_device_is_shut_out_here_and_elsewhere, 0},
+      {a_device_shuts_itself_out, 0},
       {a_device_that_is_not_there, 0},
       {out_of_memory_at_each_allocation, 0},
   };
