@@ -92,7 +92,7 @@ typedef struct chat_server_config {
   const chat_random *random;
   const chat_log_sink *log;
   const chat_hooks *hooks;
-  chat_backend *message_log, *store, *directory, *link; /* NULL: as the options "log", "store", "directory" say */
+  chat_backend *message_log, *store, *directory, *link; /* NULL: as the options "log", "store", "directory" say. Given ones (chat/backend.h) stay the caller's: freed after chat_server_free */
 } chat_server_config;
 
 /* config may be NULL. CHAT_E_VERSION, CHAT_E_INVALID, CHAT_E_NOMEM. Pass CHAT_API_VERSION. */

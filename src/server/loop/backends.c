@@ -154,6 +154,14 @@ static int ask_partitions(ch_backend_set *set, const ch_allocator *alloc, ch_buf
   return 0;
 }
 
+/* Users sync by positions of one partition where heads are derived (chat/backend.h, APPLY). */
+static int check_partitions(const ch_backend_set *set, ch_buf *why) {
+  bool derives = set->all.of[CH_BACKEND_STORE].vtable->flags & CHAT_BACKEND_DERIVES_HEADS;
+  if (!derives || set->partitions[CHAT_TOPIC_MESSAGES] == 1) return 0;
+  ch_buf_put_text(why, "log: the topic of messages must have one partition in front of a store that derives heads");
+  return CHAT_E_INVALID;
+}
+
 int ch_backends_open(const ch_backends_config *config, ch_backend_set *set, ch_buf *why) {
   memset(set, 0, sizeof *set);
   int error = check_pair(config, why);
@@ -167,6 +175,7 @@ int ch_backends_open(const ch_backends_config *config, ch_backend_set *set, ch_b
   }
   if (!error && set->is_owned[CH_BACKEND_STORE] && strcmp(config->options->store, "sqlite") == 0) set->all.synced_position = ch_store_sqlite_synced_position;
   if (!error) error = ask_partitions(set, config->env->alloc, why);
+  if (!error) error = check_partitions(set, why);
   if (error) ch_backends_close(set);
   return error;
 }
