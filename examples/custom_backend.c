@@ -346,28 +346,33 @@ static int create(chat_server *server, uint8_t conversation_id[16]) {
   return event->status;
 }
 
-/* Durable comes first, stored a little later: asks until event `head` is there. */
-static int print_history(chat_server *server, const uint8_t conversation_id[16], uint64_t head) {
+/* Durable comes first, stored a little later: asks until event `head` is there. NULL: it did not come. */
+static const chat_server_event *stored(chat_server *server, const uint8_t conversation_id[16], uint64_t head) {
   const struct timespec pause = {.tv_nsec = 10000000};
   for (int tries = 0; tries < 1000; tries++) {
     const chat_server_event *event = chat_server_request_history(server, 3, conversation_id, 0, 0, 10) == 0 ? reply(server, 3) : NULL;
-    if (!event) return CHAT_E_TIMEOUT;
-    if (event->status == 0 && event->head >= head) {
-      for (size_t i = 0; i < event->stored_count; i++) {
-        const chat_stored *row = event->stored[i];
-        if (row->type != CHAT_TYPE_MESSAGE) continue;
-        printf("%llu %.*s: %.*s\n", (unsigned long long)row->seq, (int)row->sender.len, (const char *)row->sender.data, (int)row->body.len, (const char *)row->body.data);
-      }
-      return 0;
-    }
+    if (!event || (event->status == 0 && event->head >= head)) return event;
     nanosleep(&pause, NULL);
   }
-  return CHAT_E_TIMEOUT;
+  return NULL;
 }
 
+static int print_history(chat_server *server, const uint8_t conversation_id[16], uint64_t head) {
+  const chat_server_event *event = stored(server, conversation_id, head);
+  if (!event) return CHAT_E_TIMEOUT;
+  for (size_t i = 0; i < event->stored_count; i++) {
+    const chat_stored *row = event->stored[i];
+    if (row->type != CHAT_TYPE_MESSAGE) continue;
+    printf("%llu %.*s: %.*s\n", (unsigned long long)row->seq, (int)row->sender.len, (const char *)row->sender.data, (int)row->body.len, (const char *)row->body.data);
+  }
+  return 0;
+}
+
+/* Only members may send, so the group must be there first. */
 static int talk(chat_server *server) {
   uint8_t conversation_id[16];
   int error = create(server, conversation_id);
+  if (!error && !stored(server, conversation_id, 1)) error = CHAT_E_TIMEOUT;
   if (!error) error = send(server, conversation_id, "ada", "Tea is served.");
   if (!error) error = send(server, conversation_id, "bob", "On my way!");
   return error ? error : print_history(server, conversation_id, 3);

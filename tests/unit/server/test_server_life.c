@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "backend/log_mem.h"
 #include "unit/core/failing_allocator.h"
 #include "unit/core/run.h"
 #include "unit/server/served.h"
@@ -443,6 +444,30 @@ START_TEST(a_backend_that_holds_on_does_not_hold_up_stop) {
 }
 END_TEST
 
+static uint64_t wall_clock(void *arg) {
+  (void)arg;
+  return 1;
+}
+
+/* Where heads are derived, users sync by the positions of one partition (chat/backend.h). */
+START_TEST(a_log_of_several_partitions_is_refused_by_a_store_that_derives_heads) {
+  chat_backend backend;
+  ch_log_mem_config log = {.clock = {wall_clock, wall_clock, NULL}, .partitions = {2, 1}, .bytes_max = 1024};
+  ck_assert_int_eq(ch_log_mem_new(&log, &backend), 0);
+  chat_server_config config = {.size = sizeof config, .message_log = &backend};
+  chat_server *server;
+  ck_assert_int_eq(chat_server_new(CHAT_API_VERSION, &config, &server), 0);
+  served_set(server, "listen", "127.0.0.1:0");
+  served_set(server, "metrics", "");
+  served_set(server, "dev-mode", "true");
+  served_set(server, "store", "mem");
+  ck_assert_int_eq(chat_server_start(server), CHAT_E_INVALID);
+  ck_assert_ptr_nonnull(strstr(chat_server_problem(server), "partition"));
+  chat_server_free(server);
+  backend.vtable->free(backend.self);
+}
+END_TEST
+
 int main(void) {
   const test_row rows[] = {
       {another_version_is_refused, 0},
@@ -461,6 +486,7 @@ int main(void) {
       {free_ends_one_that_runs, 0},
       {stop_inside_a_hook_is_an_error_and_not_a_deadlock, 0},
       {a_backend_that_holds_on_does_not_hold_up_stop, 0},
+      {a_log_of_several_partitions_is_refused_by_a_store_that_derives_heads, 0},
   };
   return RUN_TESTS("server_life", rows);
 }
