@@ -7,6 +7,7 @@
 #include "command.h"
 #include "exit_code.h"
 #include "json.h"
+#include "members.h"
 #include "names.h"
 #include "session.h"
 #include "show.h"
@@ -120,6 +121,7 @@ static int show_history(session *s, const target *t, int count, char **operands)
   uint64_t limit = o->all ? UINT64_MAX : o->limit ? o->limit : LIMIT_DEFAULT;
   (void)count;
   (void)operands;
+  members_refresh(s, t);
   if (o->after) return show_forwards(s, t, o->after, limit);
   return limit <= CHAT_PAGE_MAX ? show_one_page(s, t, o->before, limit) : show_many(s, t, o->before, limit);
 }

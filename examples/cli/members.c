@@ -55,6 +55,12 @@ static int show_pages(session *s, const target *t) {
   return EXIT_DONE;
 }
 
+void members_refresh(session *s, const target *t) {
+  int status;
+  if (s->options->offline || !t->is_known || t->kind == CHAT_CHANNEL) return;
+  session_reply(s, chat_client_members(s->client, session_tag(s), t->id, NULL, 0, PAGE), &status);
+}
+
 int members_show(session *s, const target *t) {
   int status = learn_presence(s, t);
   return status ? fail_error("members", status) : show_pages(s, t);

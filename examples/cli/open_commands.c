@@ -144,6 +144,7 @@ static void follow(room *r) {
   int status;
   session_reply(s, chat_client_open(s->client, session_tag(s), r->open.id), &status);
   if (status) show_error("open", status);
+  members_refresh(s, &r->open);
   show_history(r, NEWEST);
 }
 
@@ -306,10 +307,10 @@ static int run(room *r, const char *name) {
   learn_names(r);
   r->s->on_event = take_event;
   r->s->on_event_arg = r;
-  terminal_start("> ");
+  set_prompt(r);
   if (name) code = open_conversation(r, name);
   else do_list(r, "");
-  terminal_show();
+  terminal_start();
   if (!code) chat(r);
   if (!code) await_rest(r);
   terminal_stop();

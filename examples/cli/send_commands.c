@@ -79,6 +79,7 @@ static void tell_end(const sending *g, const outgoing *row, const char *stage_na
   json_object_set_new(to, "stage", json_string(stage_name));
   if (status) json_object_set_new(to, "error", json_string(chat_error_name(status)));
   json_print(to);
+  fflush(stdout); /* whoever reads it wants to know what is certain */
 }
 
 static void refuse(sending *g, outgoing *row, int status) {

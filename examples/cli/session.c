@@ -233,16 +233,28 @@ static int fail_to_open(int error, int slot) {
   return fail_error("the local database cannot be opened", error);
 }
 
+/* What to do about it. */
+static void hint(const session *s, int error) {
+  const char *user = s->profile->account.user;
+  if ((error == CHAT_E_AUTH || error == CHAT_E_CONFLICT) && user[0])
+    fail_text(0, "this profile is %s's; for another user: chat logout, or --profile", user);
+  else if (error == CHAT_E_EXPIRED || error == CHAT_E_REVOKED)
+    fail_text(0, "chat login again%s", error == CHAT_E_REVOKED ? ", after chat logout" : "");
+  else if (error == CHAT_E_LIMIT)
+    fail_text(0, "this user has as many devices as the server allows: chat devices revoke");
+  else if (exit_code_of(error) != EXIT_LOGIN && error != CHAT_E_CANCELED)
+    fail_text(0, "with --offline what is on this machine is shown");
+}
+
 /* Whatever the reason that there is no connection, it is the connection that is missing. */
 static int fail_to_connect(const session *s, int error) {
-  const char *url = s->profile->account.url;
   int code = exit_code_of(error);
-  if (error == CHAT_E_CANCELED || error == CHAT_E_CONFLICT || error == CHAT_E_LIMIT || error == CHAT_E_VERSION) code = EXIT_FAILED;
+  if (error == CHAT_E_CANCELED || error == CHAT_E_LIMIT || error == CHAT_E_VERSION) code = EXIT_FAILED;
+  else if (error == CHAT_E_CONFLICT) code = EXIT_LOGIN;
   else if (code != EXIT_LOGIN) code = EXIT_UNREACHABLE;
-  const char *hint = error == CHAT_E_CONFLICT ? "; this profile belongs to another user (chat logout, or --profile)"
-                     : error == CHAT_E_LIMIT  ? "; this user has as many devices as the server allows (chat devices revoke)"
-                                              : "";
-  return fail_text(code, "%s: %s (%s)%s", url, chat_error_text(error), chat_error_name(error), hint);
+  fail_text(code, "%s: %s (%s)", s->profile->account.url, chat_error_text(error), chat_error_name(error));
+  hint(s, error);
+  return code;
 }
 
 int session_begin(session *s, const options *o, const profile *p, int slot) {

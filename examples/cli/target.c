@@ -31,8 +31,8 @@ typedef struct hunt {
   const char *name; /* as it was given, without its mark */
   bool users, titles, is_id;
   uint8_t id[16];
-  target found;
-  int count;
+  target found, former; /* former: one that was left. It counts where nothing else is called so */
+  int count, former_count;
 } hunt;
 
 static hunt read_name(const char *text) {
@@ -75,6 +75,11 @@ static void say_one(const target *t) {
 static void take(hunt *h, const chat_conversation *c) {
   target t;
   keep(&t, c);
+  if (c->role == CHAT_ROLE_NONE && c->kind != CHAT_DIRECT && !h->is_id) {
+    h->former = t;
+    h->former_count++;
+    return;
+  }
   h->count++;
   if (h->count == 2) {
     fail_text(EXIT_FAILED, "more than one conversation is called so; say which by its id, or @ for a user, # for a group:");
@@ -84,22 +89,25 @@ static void take(hunt *h, const chat_conversation *c) {
   h->found = t;
 }
 
-/* Conversations that one has left do not answer to their title any more, only to their id. */
 static int look(session *s, hunt *h) {
   int status;
   uint64_t seen = 0;
   for (bool more = true; more;) {
     const chat_event *event = session_reply(s, chat_client_conversations(s->client, session_tag(s), seen, PAGE), &status);
     if (status) return fail_error("conversations", status);
-    for (size_t i = 0; i < event->conversation_count; i++) {
-      const chat_conversation *c = event->conversations[i];
-      bool is_former = c->role == CHAT_ROLE_NONE && c->kind != CHAT_DIRECT;
-      if (matches(h, c) && (!is_former || h->is_id)) take(h, c);
-    }
+    for (size_t i = 0; i < event->conversation_count; i++)
+      if (matches(h, event->conversations[i])) take(h, event->conversations[i]);
     seen += event->conversation_count;
     more = event->more && event->conversation_count > 0;
   }
   return EXIT_DONE;
+}
+
+/* Nothing present is called so. A group that one has left must not be taken for a user who happens to be called like it. */
+static bool take_former(hunt *h) {
+  if (h->former_count != 1) return false;
+  h->found = h->former;
+  return true;
 }
 
 /* ------------------------------------------------------------------------------------------------ a user who was never written to */
@@ -122,8 +130,10 @@ int target_find(session *s, const char *text, bool must_exist, target *out) {
   int code = look(s, &h);
   if (code) return code;
   if (h.count > 1) return EXIT_FAILED;
+  bool is_found = h.count == 1 || take_former(&h);
   *out = h.found;
-  if (h.count == 1) return EXIT_DONE;
+  if (is_found) return EXIT_DONE;
+  if (h.former_count > 1) return fail_text(EXIT_FAILED, "several groups that you have left are called so; say which by its id");
   if (must_exist || !h.users || h.is_id) {
     fputs("chat: no such conversation here: ", stderr);
     text_write(stderr, chat_bytes_of(text));

@@ -6,7 +6,7 @@
  *   @USER                   the direct conversation with that user
  *   #TITLE                  the group or channel of that title
  *   NAME                    a group's title or a user one has a direct conversation with, whichever there is; both, or two groups: an error that lists them.
- *                           None: a user
+ *                           None: a group that one has left, else a user
  */
 #ifndef CLI_TARGET_H
 #define CLI_TARGET_H

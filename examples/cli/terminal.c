@@ -65,9 +65,9 @@ void terminal_set_prompt(const char *prompt) {
   if (terminal.edits) rl_set_prompt(terminal.prompt);
 }
 
-void terminal_start(const char *prompt) {
+void terminal_start(void) {
   terminal.edits = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-  terminal_set_prompt(prompt);
+  terminal.is_hidden = false;
   if (!terminal.edits) return;
   rl_readline_name = "chat";
   rl_callback_handler_install(terminal.prompt, take_line);

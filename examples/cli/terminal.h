@@ -9,9 +9,9 @@
 #include <stdbool.h>
 
 /* One at a time in a process: libedit knows only one. */
-void terminal_start(const char *prompt);
-void terminal_stop(void);
 void terminal_set_prompt(const char *prompt);
+void terminal_start(void);
+void terminal_stop(void);
 
 /* Standard input is readable. Gives a whole line without its newline, to be freed; NULL: none yet. */
 char *terminal_read(void);
