@@ -224,8 +224,12 @@ class Client:
         if state in ("queued", "accepted"):
             self.store.change(("UPDATE outbox SET state = 'sent' WHERE client_id = ?", client_id))
         self._accepted_at.pop(client_id, None)
-        await self._put(send=pb.Send(conversation_id=conversation_id, client_id=client_id, client_seq=number, prev=self._prev(conversation_id, number),
-                                     retry=retry, discard=state == "discarding", type=kind, payload=payload, peer=peer))
+        send = pb.Send(conversation_id=conversation_id, client_id=client_id, client_seq=number, prev=self._prev(conversation_id, number), retry=retry)
+        if state == "discarding":
+            send.discard = 1
+        else:
+            send.type, send.payload, send.peer = kind, payload, peer
+        await self._put(send=send)
 
     def _row_named(self, body):
         """C6: the state of the row that still has these two, and has not ended."""

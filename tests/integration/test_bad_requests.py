@@ -99,6 +99,30 @@ def test_a_seventeenth_watch(chatd):
     asyncio.run(run())
 
 
+def test_revoking(chatd):
+    """Another device: Ok, and its session ends; one's own: the session ends before an Ok. Neither logs in again."""
+    async def run():
+        asking, welcome = await login(chatd.url, b"dev:rae")
+        other, other_welcome = await login(chatd.url, b"dev:rae")
+        assert error_of(await asking.ask(revoke_device=pb.RevokeDevice(device_id=other_welcome.device_id))) == "ok"
+        await ends_with(other, "REVOKED")
+        await asking.put(client_message(5, revoke_device=pb.RevokeDevice(device_id=welcome.device_id)))
+        await ends_with(asking, "REVOKED")
+        for shut_out in (welcome, other_welcome):
+            async with await Connection.open(chatd.url) as again:
+                reply = await again.hello(b"dev:rae", device_id=shut_out.device_id, device_session=shut_out.device_session)
+                assert error_of(reply) == "REVOKED"
+
+    asyncio.run(run())
+
+
+async def ends_with(connection, code):
+    """Goodbye is all that comes."""
+    assert error_of(await connection.read()) == "goodbye" and ERRORS[connection.goodbye.code] == code
+    with pytest.raises(Closed):
+        await connection.read()
+
+
 # --- Hello -------------------------------------------------------------------------------------------------------------------
 
 HELLOS = {

@@ -14,7 +14,7 @@ import pytest
 from chatd import Chatd
 from raw_websocket import BINARY, CLOSE, CONTINUATION, PING, TEXT, RawSocket, upgrade, websocket_frame
 from second_client import Client
-from wire import ERRORS, NUMBERS, SUBPROTOCOL, body_of, client_message, direct_id, frame, group_id, login, pb, varint
+from wire import ERRORS, NUMBERS, SUBPROTOCOL, Closed, Connection, body_of, client_message, direct_id, frame, group_id, login, pb, varint
 
 HELLO_S = 2
 
@@ -199,6 +199,25 @@ def test_one_that_resets_at_once(chatd, tmp_path):
             raw.close()  # RST
 
     run(chatd, tmp_path, test)
+
+
+def test_more_connections_of_one_address_than_allowed():
+    """They are upgraded and closed with 1013, try again later; who has one keeps it."""
+    async def test():
+        kept = await Connection.open(limited.url)
+        codes = set()
+        for _ in range(10):
+            connection = await Connection.open(limited.url)
+            with pytest.raises(Closed):
+                while True:
+                    await connection.read(1)
+            codes.add(connection.socket.close_code)
+        assert codes == {1013}
+        assert body_of(await kept.hello(b"dev:kept"))[0] == "welcome"
+        await kept.close()
+
+    with Chatd("--limit-address-rate=1", "--limit-address-burst=1", limits=True) as limited:
+        asyncio.run(test())
 
 
 # --- WebSocket ---------------------------------------------------------------------------------------------------------------
