@@ -22,7 +22,7 @@ static const ch_option rows[] = {
     {.name = "name", .type = CH_OPTION_STRING, .initial = "", FIELD(name),
      .help = "Name of this server in metrics and in the directory; it must be unique among servers that share a directory; empty: one is drawn."},
     {.name = "threads", .type = CH_OPTION_INT, .initial = "1", .min = 1, .max = 64, FIELD(threads), .help = "Event-loop threads for connections; all share the listen port."},
-    {.name = "plaintext", .type = CH_OPTION_BOOL, .flags = CH_OPTION_DEV, .initial = "false", FIELD(plaintext),
+    {.name = "plaintext", .type = CH_OPTION_BOOL, .initial = "false", FIELD(plaintext),
      .help = "Listen without TLS on an address that is not loopback; for use behind a proxy that ends TLS."},
     {.name = "tls-cert", .type = CH_OPTION_STRING, .initial = "", FIELD(tls_cert), .help = "Certificate chain in PEM; with tls-key, clients connect by wss://. Read again at a reload."},
     {.name = "tls-key", .type = CH_OPTION_STRING, .initial = "", FIELD(tls_key), .help = "Private key of tls-cert in PEM."},
