@@ -322,6 +322,25 @@ END_TEST
 
 /* ------------------------------------------------------------------------------------------------ without a thread */
 
+/* What was accepted is done while there is time, and refused where there is none. */
+START_TEST(suspend_keeps_its_deadline) {
+  static const uint32_t deadlines_ms[] = {0, PUPPET_PATIENCE_MS};
+  for (size_t i = 0; i < 2; i++) {
+    puppet *p = puppet_new();
+    chat_client *client = client_over(p, NULL);
+    ck_assert_int_eq(chat_client_set(client, "caller-driven", "on"), 0);
+    ck_assert_int_eq(chat_client_start(client), 0);
+    for (uint64_t tag = 1; tag <= 100; tag++)
+      ck_assert_int_eq(chat_client_conversations(client, tag, 0, 1), 0);
+    ck_assert_int_eq(chat_client_suspend(client, deadlines_ms[i]), 0);
+    for (uint64_t tag = 1; tag <= 100; tag++)
+      ck_assert_int_eq(client_expect_reply(client, tag)->status, deadlines_ms[i] ? 0 : CHAT_E_SUSPENDED);
+    chat_client_free(client);
+    puppet_free(p);
+  }
+}
+END_TEST
+
 typedef struct test_clock {
   uint64_t elapsed_ms;
 } test_clock;
@@ -469,6 +488,7 @@ int main(void) {
       {another_client_may_have_it_while_suspended, 0},
       {suspend_ends_what_is_under_way, 0},
       {suspend_in_the_middle_of_work, 0},
+      {suspend_keeps_its_deadline, 0},
       {driven_by_the_caller, 0},
       {driven_by_the_caller_many_replies, 0},
       {several_in_a_process, 0},

@@ -174,6 +174,9 @@ START_TEST(reset_takes_a_new_snapshot) {
   ck_assert_uint_eq(script_bob_now(s).cursor, 0);
   ck_assert_uint_eq(script_bob_now(s).read, 0);
   script_wait(s, 1000);
+  ch_client_event *found = script_ask(s, (ch_client_request){.kind = CH_REQ_SEARCH, .text = TEXT("hello"), .limit = 10});
+  ck_assert_uint_eq(found->event.message_count, 0);
+  ch_client_event_free(found);
   const ch_client_message *sync = script_expect(s, CH_SYNC);
   ck_assert_uint_eq(sync->u.position, 0);
   chat_head head = script_head_of_bob(2);
@@ -183,6 +186,8 @@ START_TEST(reset_takes_a_new_snapshot) {
   script_range(s, CH_RANGE_COMPLETE, 2, 2, rows, 2);
   ck_assert_uint_eq(script_bob_now(s).cursor, 2);
   ck_assert_uint_eq(script_bob_now(s).unread, 2);
+  script_wait(s, HEARTBEAT_MS);
+  script_expect_none(s, CH_RANGE); /* the head of the old epoch is not waited for */
   ch_client_event *reply = script_ask(s, about_bob((ch_client_request){.kind = CH_REQ_HISTORY, .limit = 100, .flag = 1}));
   ck_assert_uint_eq(reply->event.message_count, 2);
   ck_assert_uint_eq(reply->event.messages[0]->body.len, strlen("of the new epoch"));
