@@ -148,6 +148,7 @@ static void cache_close(void *arg) {
 
 static int cache_wipe(void *arg) {
   cache_mem *self = arg;
+  self->is_corrupt = false; /* what is damaged goes */
   int error = count_call(self);
   if (error) return error;
   self->in_transaction = false;

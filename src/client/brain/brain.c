@@ -9,7 +9,7 @@
 #include "client/brain/owner.h"
 #include "core/assert.h"
 
-enum { FRAME_CHUNK_LEN = 16384, SCRATCH_LEN = 1024 * 1024 /* of handlers, beside what is decoded */, INDEX_ROWS = 256, NAME_MAX_LEN = 512, LOGOUT_WAIT_MS = 5000 };
+enum { FRAME_CHUNK_LEN = 16384, SCRATCH_LEN = 1024 * 1024 /* of handlers, beside what is decoded */, INDEX_ROWS = 256, NAME_MAX_LEN = 512, LOGOUT_WAIT_MS = 5000, MEND_RETRY_MS = 5000 };
 
 void ch_client_id_new(ch_brain *brain, uint8_t client_id[16]) {
   uint8_t random[CH_UUID7_RANDOM_LEN];
@@ -97,28 +97,51 @@ static int load(ch_brain *brain) {
   return error ? error : loading.error;
 }
 
-/* ------------------------------------------------------------------------------------------------ damage */
+/* ------------------------------------------------------------------------------------------------ open, close, damage */
 
 /* The database is moved away and what could be saved of it is loaded; history is pulled again, since position is 0. */
 static int set_aside(ch_brain *brain) {
   const chat_cache *cache = brain->config.cache;
   char name[NAME_MAX_LEN] = "";
-  brain->database.is_corrupt = false;
   forget_memory(brain);
+  brain->database.has_lock = true;
   int error = cache->vtable->set_aside(cache->self, name, sizeof name);
-  brain->database.is_open = error == 0;
-  if (!error) error = load(brain);
+  if (error) return error;
+  brain->database.is_open = true;
+  brain->database.is_corrupt = false;
   ch_tell_status(brain, CHAT_EVENT_DATABASE, CHAT_E_CORRUPT, ch_bytes_text(name));
-  return error;
+  return load(brain);
 }
 
+static int open_database(ch_brain *brain) {
+  const chat_cache *cache = brain->config.cache;
+  int error = cache->vtable->open(cache->self);
+  brain->database.is_open = error == 0;
+  brain->database.has_lock = brain->database.has_lock || error == 0 || error == CHAT_E_CORRUPT;
+  brain->database.is_corrupt = brain->database.is_lost = false;
+  if (!error) error = load(brain);
+  return error == CHAT_E_CORRUPT ? set_aside(brain) : error;
+}
+
+/* Also where it is not open: a set_aside that failed may have left the lock. One that somebody else has open is left alone. */
+static void close_database(ch_brain *brain) {
+  const chat_cache *cache = brain->config.cache;
+  if (brain->database.has_lock) cache->vtable->close(cache->self);
+  brain->database.is_open = brain->database.has_lock = false;
+}
+
+/* A disk that is full, or another process that has the lock, may be the reason why it cannot be set aside: that is tried again. */
 static void mend(ch_brain *brain) {
-  if (!brain->database.is_corrupt) return;
+  ch_database *database = &brain->database;
+  if ((!database->is_corrupt && !database->is_lost) || (database->is_lost && ch_now_ms(brain) < database->retry_ms)) return;
   ch_connection_drop(brain, CHAT_E_CORRUPT, 0);
-  int error = set_aside(brain);
+  int error = database->is_corrupt ? set_aside(brain) : open_database(brain);
+  database->is_lost = error != 0;
   if (!error) return;
+  close_database(brain);
+  forget_memory(brain);
   ch_database_trouble(brain, error);
-  brain->database.is_open = false;
+  database->retry_ms = ch_now_ms(brain) + MEND_RETRY_MS;
   brain->connection.status = error;
 }
 
@@ -143,25 +166,11 @@ static void wipe(ch_brain *brain) {
   ch_people_close_all(brain);
   forget_memory(brain);
   int error = cache->vtable->wipe(cache->self);
+  if (!error && !brain->database.is_open) error = open_database(brain);
   ch_reply_end(brain, reply, error ? error : reply->event.status);
 }
 
 /* ------------------------------------------------------------------------------------------------ life */
-
-static int open_database(ch_brain *brain) {
-  const chat_cache *cache = brain->config.cache;
-  int error = cache->vtable->open(cache->self);
-  brain->database.is_open = error == 0;
-  if (!error) error = load(brain);
-  if (error == CHAT_E_CORRUPT) error = set_aside(brain);
-  return error;
-}
-
-static void close_database(ch_brain *brain) {
-  const chat_cache *cache = brain->config.cache;
-  if (brain->database.is_open) cache->vtable->close(cache->self);
-  brain->database.is_open = false;
-}
 
 static bool is_complete(const ch_brain_config *config) {
   return config->cache && config->client_name.len <= 64 && config->ranges_max > 0 && config->in_flight_max > 0 && config->requests_max > 0 &&
@@ -336,7 +345,7 @@ int ch_brain_request(ch_brain *brain, const ch_client_request *request, ch_now n
   if (brain->events.requests >= brain->config.requests_max) return CHAT_E_BUSY;
   ch_client_event *reply = ch_reply_new(brain, request->tag);
   if (!reply) return CHAT_E_NOMEM;
-  if (brain->database.is_open) request_handlers[request->kind](brain, request, reply);
+  if (brain->database.is_open || request->kind == CH_REQ_LOGOUT) request_handlers[request->kind](brain, request, reply);
   else ch_reply_end(brain, reply, CHAT_E_IO);
   ch_brain_settle(brain);
   return 0;
@@ -434,6 +443,7 @@ uint64_t ch_brain_deadline_ms(const ch_brain *brain) {
   deadline_ms = ch_sooner(deadline_ms, ch_receipts_deadline_ms(brain));
   deadline_ms = ch_sooner(deadline_ms, ch_people_deadline_ms(brain));
   if (brain->logout) deadline_ms = ch_sooner(deadline_ms, brain->logout_ms);
+  if (brain->database.is_lost) deadline_ms = ch_sooner(deadline_ms, brain->database.retry_ms);
   if (brain->has_unindexed && brain->database.is_open) deadline_ms = ch_sooner(deadline_ms, brain->database.retry_ms);
   return deadline_ms;
 }

@@ -400,6 +400,73 @@ START_TEST(damaged_database_is_set_aside) {
 }
 END_TEST
 
+static int asides_to_fail;
+static const chat_cache_vtable *sound;
+
+static int failing_set_aside(void *self, char *name, size_t len) {
+  return asides_to_fail-- > 0 ? CHAT_E_FULL : sound->set_aside(self, name, len);
+}
+
+/* The disk is full when it happens: nothing is lost by waiting, and the client comes back by itself. */
+START_TEST(set_aside_that_fails_is_tried_again) {
+  script *s = script_online();
+  chat_cache_vtable broken = *s->cache->vtable;
+  sound = s->cache->vtable;
+  broken.set_aside = failing_set_aside;
+  asides_to_fail = 2;
+  ck_assert_int_eq(script_do(s, script_text("text")), 0);
+  s->cache->vtable = &broken;
+  ch_cache_mem_fail(s->cache, 1, CHAT_E_CORRUPT);
+  ck_assert_int_eq(script_do(s, script_text("more")), CHAT_E_CORRUPT);
+  ck_assert(!s->is_open);
+  ck_assert_int_eq(script_do(s, (ch_client_request){.kind = CH_REQ_WHOAMI}), CHAT_E_IO);
+  ck_assert_uint_lt(s->now.elapsed_ms, ch_brain_deadline_ms(s->brain)); /* not in a hurry */
+  script_wait(s, 6000);
+  ck_assert_int_eq(script_do(s, (ch_client_request){.kind = CH_REQ_WHOAMI}), CHAT_E_IO);
+  script_wait(s, 6000);
+  script_reopen(s);
+  ck_assert_int_eq(script_do(s, (ch_client_request){.kind = CH_REQ_WHOAMI}), 0);
+  script_skip(s);
+  s->sent_at = 0;
+  script_last(s, CH_HELLO);
+  script_say(s, script_welcome(device_a, 2));
+  script_sync(s, NULL, 0, 20);
+  ck_assert_uint_eq(script_last(s, CH_SEND)->u.send.client_seq, 1); /* saved */
+  s->cache->vtable = sound;
+  script_free(s);
+}
+END_TEST
+
+START_TEST(logout_wipes_what_cannot_be_set_aside) {
+  script *s = script_online();
+  chat_cache_vtable broken = *s->cache->vtable;
+  sound = s->cache->vtable;
+  broken.set_aside = failing_set_aside;
+  asides_to_fail = 1000;
+  s->cache->vtable = &broken;
+  ch_cache_mem_fail(s->cache, 1, CHAT_E_CORRUPT);
+  ck_assert_int_eq(script_do(s, script_text("text")), CHAT_E_CORRUPT);
+  ch_cache_mem_fail(s->cache, 0, 0);
+  ck_assert_int_eq(script_do(s, (ch_client_request){.kind = CH_REQ_LOGOUT}), CHAT_E_OFFLINE); /* wiped; the server was not told */
+  ck_assert_int_eq(script_do(s, (ch_client_request){.kind = CH_REQ_WHOAMI}), CHAT_E_OFFLINE); /* it works again, and knows nobody */
+  s->cache->vtable = sound;
+  script_free(s);
+}
+END_TEST
+
+/* Two over one cache: the second does not close it for the first. */
+START_TEST(busy_cache_is_left_alone) {
+  script *s = script_online();
+  ch_env env = {.alloc = NULL, .random = script_random, .random_arg = s};
+  ch_brain *second;
+  ck_assert_int_eq(ch_brain_new(&env, &s->config, &second), 0);
+  ck_assert_int_eq(ch_brain_start(second, s->now), CHAT_E_BUSY);
+  ch_brain_free(second);
+  ck_assert_int_eq(script_do(s, script_text("text")), 0);
+  script_free(s);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------ bounds */
 
 START_TEST(queue_overflow_becomes_one_resync) {
@@ -559,6 +626,9 @@ int main(void) {
       {database_belongs_to_one_user, 0},
       {suspend_and_resume, 0},
       {damaged_database_is_set_aside, 0},
+      {set_aside_that_fails_is_tried_again, 0},
+      {logout_wipes_what_cannot_be_set_aside, 0},
+      {busy_cache_is_left_alone, 0},
       {queue_overflow_becomes_one_resync, 0},
       {requests_are_bounded_by_replies_not_pulled, 0},
       {history_fills_its_hole_from_the_server, 0},
