@@ -568,7 +568,7 @@ typedef struct chat_transport_vtable {
   uint32_t size;
   const char *name;
   int (*open)(void *self, const chat_transport_target *target); /* begins; OPEN or CLOSED follows. CHAT_E_INVALID: url; CHAT_E_BUSY: is open */
-  int (*send)(void *self, chat_bytes message); /* copied; CHAT_E_AGAIN: 1 MiB is waiting already: later; CHAT_E_CLOSED */
+  int (*send)(void *self, chat_bytes message); /* copied; CHAT_E_AGAIN: 1 MiB is waiting already: later; CHAT_E_CLOSED; CHAT_E_TOO_LARGE: above CHAT_FRAME_MAX */
   int (*poll)(void *self, chat_transport_event *event); /* next event, or type NONE */
   void (*close)(void *self); /* at once; no CLOSED event follows */
   int (*wait)(void *self, int timeout_ms); /* until there may be an event, an interrupt, or the time; 0 works without waiting */
@@ -581,6 +581,21 @@ struct chat_transport {
   const chat_transport_vtable *vtable;
   void *self;
 };
+
+/* A transport in memory (in libchat-client), for tests of the program that embeds the client: no socket, no server; the test is the other end. It sees what the client does, lets it in or not,
+ * says what a server would say (docs/protocol.md), and cuts it off whenever it likes. The two ends may be in two threads. Each is ended on its own, in whatever order: the
+ * client's with vtable->free, when the client that it was handed to is freed, the other with chat_transport_peer_free. */
+typedef struct chat_transport_peer chat_transport_peer;
+
+CHAT_API int chat_transport_mem_new(const chat_allocator *allocator, chat_transport **transport, chat_transport_peer **peer); /* CHAT_E_NOMEM, CHAT_E_IO (no descriptor) */
+/* What the client does: OPEN (it wants to connect; `message` is the url), MESSAGE, CLOSED (it closed); NONE: nothing within timeout_ms (below 0: no limit). What the client did before
+ * its newest open is not told any more. `message` lives until the next call. */
+CHAT_API void chat_transport_peer_wait(chat_transport_peer *peer, int timeout_ms, chat_transport_event *event);
+CHAT_API int chat_transport_peer_accept(chat_transport_peer *peer); /* lets it in. CHAT_E_CLOSED: it does not ask; CHAT_E_NOMEM */
+CHAT_API int chat_transport_peer_send(chat_transport_peer *peer, chat_bytes message); /* as the transport's send, and CHAT_E_NOMEM */
+/* Refuses it, or cuts it off: it gets CLOSED with that status, behind what was sent. CHAT_E_CLOSED: it is not there; CHAT_E_NOMEM. */
+CHAT_API int chat_transport_peer_close(chat_transport_peer *peer, int status);
+CHAT_API void chat_transport_peer_free(chat_transport_peer *peer); /* a client that is connected gets CHAT_E_IO */
 
 /* ------------------------------------------------------------------------------------------------ client: cache
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a transport owes (chat/backend.h): transport_lws against a server of sockets, plain and TLS. */
+/* What a transport owes (chat/backend.h): transport_lws against a server of sockets, plain and TLS; transport_mem against a thread that is its other end. */
 #include <check.h>
 #include <poll.h>
 #include <pthread.h>
@@ -10,14 +10,24 @@
 #include <unistd.h>
 
 #include "backend/transport_lws.h"
+#include "mem_server.h"
+#include "unit/core/failing_allocator.h"
 #include "ws_server.h"
 
 static ws_server server;
+static mem_server mem;
+static bool in_memory;
 static chat_transport *transport;
 static char pin[65], ca_file[] = "/tmp/chat-test-ca-XXXXXX";
 static bool has_ca_file;
 
 static void begin(ws_upgrade upgrade, SSL_CTX *tls) {
+  if (in_memory) {
+    chat_transport_peer *peer;
+    ck_assert_int_eq(chat_transport_mem_new(NULL, &transport, &peer), 0);
+    mem_server_start(&mem, peer, upgrade);
+    return;
+  }
   ws_server_start(&server, upgrade, tls);
   ck_assert_int_eq(ch_transport_lws_new(NULL, &transport), 0);
 }
@@ -28,8 +38,16 @@ static void begin_tls(const char *host) {
   begin(WS_GOOD, ws_server_tls(host, pin, ca_file));
 }
 
+static void choose_memory(void) {
+  in_memory = true;
+}
+
 static void teardown(void) {
   transport->vtable->free(transport->self);
+  if (in_memory) {
+    mem_server_stop(&mem);
+    return;
+  }
   ws_server_stop(&server);
   if (has_ca_file) unlink(ca_file);
 }
@@ -164,13 +182,25 @@ START_TEST(nobody_listens) {
 }
 END_TEST
 
-START_TEST(bad_urls_are_invalid) {
-  static const char *const urls[] = {"", "http://a", "ws://", "ws://:80", "ws://a:0", "ws://a:65536", "ws://a:x", "ws://[::1", "ws://[]", "ws://a b", "ws://u@a", "ws://a/\r\nX: y"};
+static void expect_invalid(const char *const *urls, size_t count) {
   begin(WS_GOOD, NULL);
-  for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+  for (size_t i = 0; i < count; i++) {
     chat_transport_target target = {sizeof target, urls[i], NULL, NULL, NULL};
     ck_assert_int_eq(transport->vtable->open(transport->self, &target), CHAT_E_INVALID);
   }
+}
+
+START_TEST(bad_urls_are_invalid) {
+  static const char *const urls[] = {"", "http://a", "ws:/a", "ws://", "wss://"};
+  expect_invalid(urls, sizeof urls / sizeof *urls);
+  open_plain(); /* and it is not open yet */
+  expect_open();
+}
+END_TEST
+
+START_TEST(urls_that_no_connection_can_be_made_to_are_invalid) {
+  static const char *const urls[] = {"ws://:80", "ws://a:0", "ws://a:65536", "ws://a:x", "ws://[::1", "ws://[]", "ws://a b", "ws://u@a", "ws://a/\r\nX: y"};
+  expect_invalid(urls, sizeof urls / sizeof *urls);
   ck_assert_int_eq(open_url("wss://a:%d", "none", NULL, NULL), CHAT_E_INVALID);
   ck_assert_int_eq(open_url("wss://a:%d", NULL, "12", NULL), CHAT_E_INVALID);
 }
@@ -340,25 +370,181 @@ START_TEST(several_in_one_process) {
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------ the other end of a transport in memory */
+
+static chat_transport_peer *peer;
+
+static void setup_pair(void) {
+  in_memory = true;
+  ck_assert_int_eq(chat_transport_mem_new(NULL, &transport, &peer), 0);
+}
+
+static void teardown_pair(void) {
+  if (transport) transport->vtable->free(transport->self);
+  chat_transport_peer_free(peer);
+}
+
+static void expect_peer(uint32_t type, const char *message) {
+  chat_transport_event event;
+  chat_transport_peer_wait(peer, type == CHAT_TRANSPORT_NONE ? 0 : 30000, &event);
+  ck_assert_uint_eq(event.type, type);
+  ck_assert_uint_eq(event.message.len, strlen(message));
+  if (event.message.len > 0) ck_assert_mem_eq(event.message.data, message, event.message.len);
+}
+
+static int peer_send(const char *text) {
+  return chat_transport_peer_send(peer, (chat_bytes){(const uint8_t *)text, strlen(text)});
+}
+
+START_TEST(the_peer_sees_what_the_client_does) {
+  expect_peer(CHAT_TRANSPORT_NONE, "");
+  ck_assert_int_eq(chat_transport_peer_accept(peer), CHAT_E_CLOSED);
+  ck_assert_int_eq(chat_transport_peer_close(peer, CHAT_E_IO), CHAT_E_CLOSED);
+  ck_assert_int_eq(open_url("ws://somewhere/chat", NULL, NULL, NULL), 0);
+  expect_peer(CHAT_TRANSPORT_OPEN, "ws://somewhere/chat");
+  ck_assert_int_eq(peer_send("early"), CHAT_E_CLOSED);
+  ck_assert_int_eq(send_text("early"), CHAT_E_CLOSED);
+  ck_assert_int_eq(chat_transport_peer_accept(peer), 0);
+  expect_open();
+  say("hello");
+  say("again");
+  transport->vtable->close(transport->self);
+  expect_peer(CHAT_TRANSPORT_MESSAGE, "hello");
+  expect_peer(CHAT_TRANSPORT_MESSAGE, "again");
+  expect_peer(CHAT_TRANSPORT_CLOSED, "");
+  ck_assert_int_eq(peer_send("late"), CHAT_E_CLOSED);
+  expect_peer(CHAT_TRANSPORT_NONE, "");
+}
+END_TEST
+
+START_TEST(what_was_sent_before_the_end_arrives_before_it) {
+  open_plain();
+  ck_assert_int_eq(chat_transport_peer_accept(peer), 0);
+  ck_assert_int_eq(peer_send("last words"), 0);
+  ck_assert_int_eq(chat_transport_peer_close(peer, CHAT_E_TIMEOUT), 0);
+  expect_open();
+  expect_message("last words", 10);
+  expect_closed(CHAT_E_TIMEOUT);
+}
+END_TEST
+
+START_TEST(a_new_open_is_a_new_connection) {
+  open_plain();
+  ck_assert_int_eq(chat_transport_peer_accept(peer), 0);
+  say("of the old one");
+  ck_assert_int_eq(peer_send("too"), 0);
+  transport->vtable->close(transport->self);
+  ck_assert_int_eq(open_url("ws://b", NULL, NULL, NULL), 0);
+  expect_peer(CHAT_TRANSPORT_OPEN, "ws://b");
+  ck_assert_int_eq(chat_transport_peer_accept(peer), 0);
+  expect_open();
+  ck_assert_int_eq(peer_send("new"), 0);
+  expect_message("new", 3);
+}
+END_TEST
+
+START_TEST(the_peer_s_queue_is_bounded) {
+  static const uint8_t text[1 << 18];
+  open_plain();
+  ck_assert_int_eq(chat_transport_peer_accept(peer), 0);
+  for (int i = 0; i < 4; i++)
+    ck_assert_int_eq(chat_transport_peer_send(peer, (chat_bytes){text, sizeof text}), 0);
+  ck_assert_int_eq(peer_send("x"), CHAT_E_AGAIN);
+  expect_open();
+  expect_message(text, sizeof text);
+  ck_assert_int_eq(peer_send("x"), 0);
+}
+END_TEST
+
+START_TEST(without_the_peer_it_is_as_without_a_server) {
+  open_plain();
+  ck_assert_int_eq(chat_transport_peer_accept(peer), 0);
+  chat_transport_peer_free(peer);
+  peer = NULL;
+  expect_open();
+  expect_closed(CHAT_E_IO);
+  open_plain();
+  expect_closed(CHAT_E_IO);
+}
+END_TEST
+
+START_TEST(the_client_s_end_may_go_first) {
+  open_plain();
+  ck_assert_int_eq(chat_transport_peer_accept(peer), 0);
+  say("bye");
+  transport->vtable->free(transport->self);
+  transport = NULL;
+  expect_peer(CHAT_TRANSPORT_OPEN, "ws://127.0.0.1:0/chat");
+  expect_peer(CHAT_TRANSPORT_MESSAGE, "bye");
+  expect_peer(CHAT_TRANSPORT_CLOSED, "");
+  ck_assert_int_eq(peer_send("x"), CHAT_E_CLOSED);
+}
+END_TEST
+
+/* Each step fails alone, is repeated, and leaves nothing behind. */
+START_TEST(memory_may_run_out) {
+  failing_allocator memory;
+  chat_transport *client;
+  chat_transport_peer *other;
+  chat_transport_target target = {.size = sizeof target, .url = "ws://a"};
+  chat_transport_event event;
+  failing_allocator_init(&memory, 0);
+  ck_assert_int_eq(chat_transport_mem_new(&memory.alloc, &client, &other), CHAT_E_NOMEM);
+  memory.left = 1;
+  ck_assert_int_eq(chat_transport_mem_new(&memory.alloc, &client, &other), 0);
+  ck_assert_int_eq(client->vtable->open(client->self, &target), CHAT_E_NOMEM);
+  memory.left = 1;
+  ck_assert_int_eq(client->vtable->open(client->self, &target), 0);
+  ck_assert_int_eq(chat_transport_peer_accept(other), CHAT_E_NOMEM);
+  memory.left = 1;
+  ck_assert_int_eq(chat_transport_peer_accept(other), 0);
+  ck_assert_int_eq(client->vtable->send(client->self, (chat_bytes){(const uint8_t *)"x", 1}), CHAT_E_NOMEM);
+  ck_assert_int_eq(chat_transport_peer_send(other, (chat_bytes){(const uint8_t *)"x", 1}), CHAT_E_NOMEM);
+  ck_assert_int_eq(chat_transport_peer_close(other, CHAT_E_IO), CHAT_E_NOMEM);
+  client->vtable->poll(client->self, &event);
+  ck_assert_uint_eq(event.type, CHAT_TRANSPORT_OPEN);
+  client->vtable->poll(client->self, &event);
+  ck_assert_uint_eq(event.type, CHAT_TRANSPORT_NONE);
+  client->vtable->free(client->self);
+  chat_transport_peer_free(other);
+  ck_assert_uint_eq(memory.live, 0);
+}
+END_TEST
+
+static void add_contract(TCase *tcase) {
+  tcase_add_test(tcase, opens_and_carries);
+  tcase_add_test(tcase, carries_every_size);
+  tcase_add_test(tcase, fragments_are_one_message);
+  tcase_add_loop_test(tcase, an_end_has_its_status, 0, sizeof ends / sizeof *ends);
+  tcase_add_loop_test(tcase, a_bad_upgrade_has_its_status, 0, sizeof upgrades / sizeof *upgrades);
+  tcase_add_test(tcase, bad_urls_are_invalid);
+  tcase_add_test(tcase, the_send_queue_is_bounded);
+  tcase_add_test(tcase, a_flood_waits_and_keeps_its_order);
+  tcase_add_test(tcase, close_is_at_once_and_silent);
+  tcase_add_test(tcase, the_descriptor_tells);
+  tcase_add_test(tcase, interrupt_ends_a_wait);
+}
+
 int main(void) {
   Suite *suite = suite_create("transport");
-  TCase *lws = tcase_create("lws"), *tls = tcase_create("lws with TLS");
+  TCase *lws = tcase_create("lws"), *tls = tcase_create("lws with TLS"), *memory = tcase_create("mem"), *pair = tcase_create("mem, the other end");
+  tcase_add_checked_fixture(memory, choose_memory, teardown);
+  tcase_add_checked_fixture(pair, setup_pair, teardown_pair);
   tcase_add_checked_fixture(lws, NULL, teardown);
   tcase_add_checked_fixture(tls, NULL, teardown);
   tcase_set_timeout(lws, 60);
   tcase_set_timeout(tls, 60);
-  tcase_add_test(lws, opens_and_carries);
-  tcase_add_test(lws, carries_every_size);
-  tcase_add_test(lws, fragments_are_one_message);
-  tcase_add_loop_test(lws, an_end_has_its_status, 0, sizeof ends / sizeof *ends);
-  tcase_add_loop_test(lws, a_bad_upgrade_has_its_status, 0, sizeof upgrades / sizeof *upgrades);
+  add_contract(lws);
+  add_contract(memory);
   tcase_add_test(lws, nobody_listens);
-  tcase_add_test(lws, bad_urls_are_invalid);
-  tcase_add_test(lws, the_send_queue_is_bounded);
-  tcase_add_test(lws, a_flood_waits_and_keeps_its_order);
-  tcase_add_test(lws, close_is_at_once_and_silent);
-  tcase_add_test(lws, the_descriptor_tells);
-  tcase_add_test(lws, interrupt_ends_a_wait);
+  tcase_add_test(lws, urls_that_no_connection_can_be_made_to_are_invalid);
+  tcase_add_test(pair, the_peer_sees_what_the_client_does);
+  tcase_add_test(pair, what_was_sent_before_the_end_arrives_before_it);
+  tcase_add_test(pair, a_new_open_is_a_new_connection);
+  tcase_add_test(pair, the_peer_s_queue_is_bounded);
+  tcase_add_test(pair, without_the_peer_it_is_as_without_a_server);
+  tcase_add_test(pair, the_client_s_end_may_go_first);
+  tcase_add_test(pair, memory_may_run_out);
   tcase_add_test(tls, tls_with_ca_and_pin);
   tcase_add_test(tls, tls_by_name_at_an_address);
   tcase_add_test(tls, tls_by_pin_alone);
@@ -366,6 +552,8 @@ int main(void) {
   tcase_add_test(tls, several_in_one_process);
   suite_add_tcase(suite, lws);
   suite_add_tcase(suite, tls);
+  suite_add_tcase(suite, memory);
+  suite_add_tcase(suite, pair);
   SRunner *runner = srunner_create(suite);
   srunner_run_all(runner, CK_NORMAL);
   int failed = srunner_ntests_failed(runner);
