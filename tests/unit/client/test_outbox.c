@@ -365,96 +365,6 @@ START_TEST(outbox_is_bounded) {
 }
 END_TEST
 
-/* ------------------------------------------------------------------------------------------------ restored databases */
-
-/* Two messages are in the outbox of a copy. The first went out after the copy was made. */
-static script *restored(const ch_client_message **first) {
-  script *s = script_online();
-  script_know_bob(s, 1, 20);
-  ck_assert_int_eq(script_do(s, script_text("one")), 0);
-  ck_assert_int_eq(script_do(s, script_text("two")), 0);
-  *first = script_expect(s, CH_SEND);
-  script_expect(s, CH_SEND);
-  chat_cache *copy;
-  ck_assert_int_eq(ch_cache_mem_clone(s->cache, &copy), 0);
-  ch_brain_free(s->brain);
-  s->cache->vtable->free(s->cache->self);
-  script_attach(s, copy);
-  script_start(s);
-  return s;
-}
-
-static void become_b(script *s) {
-  const ch_client_message *hello = script_expect(s, CH_HELLO);
-  ck_assert_uint_eq(hello->u.hello.has_device, 0);
-  ch_server_message welcome = script_welcome(device_b, 1);
-  welcome.tag = hello->tag;
-  script_say(s, welcome);
-  script_sync(s, NULL, 0, 20);
-}
-
-START_TEST(restored_database_takes_a_new_device) {
-  const ch_client_message *first;
-  script *s = restored(&first);
-  script_say(s, (ch_server_message){.tag = script_expect(s, CH_HELLO)->tag, .op = CH_ERROR, .u.error = {.code = CHAT_E_CONFLICT}});
-  become_b(s);
-  const ch_client_message *retire = script_last(s, CH_SEND);
-  ck_assert_uint_eq(retire->u.send.type, CHAT_TYPE_DEVICE_RETIRED);
-  ch_content content;
-  ck_assert_int_eq(ch_content_decode(CHAT_TYPE_DEVICE_RETIRED, retire->u.send.payload, &s->arena, &content), 0);
-  ck_assert_mem_eq(content.device_id, device_a, 16);
-  /* The history up to the retirement has the first, not the second. */
-  chat_row rows[] = {script_row_of(first, 2), script_row_of(retire, 3)};
-  script_live(s, 20, 21, rows, 2);
-  const ch_client_message *second = script_expect(s, CH_SEND);
-  ck_assert_uint_gt(second->u.send.client_seq, retire->u.send.client_seq);
-  ck_assert_uint_eq(second->u.send.prev, 0);
-  script_expect_none(s, CH_SEND);
-  ck_assert_uint_eq(script_bob_now(s).pending, 1);
-  script_free(s);
-}
-END_TEST
-
-START_TEST(dup_above_the_own_numbers_is_a_restored_database) {
-  script *s = script_online();
-  script_know_bob(s, 1, 20);
-  ck_assert_int_eq(script_do(s, script_text("one")), 0);
-  script_verdict(s, script_expect(s, CH_SEND), CH_VERDICT_DUP, 2, 9, 0);
-  become_b(s);
-  script_free(s);
-}
-END_TEST
-
-START_TEST(unprovable_rows_become_drafts) {
-  const ch_client_message *first;
-  script *s = restored(&first);
-  script_say(s, (ch_server_message){.tag = script_expect(s, CH_HELLO)->tag, .op = CH_ERROR, .u.error = {.code = CHAT_E_CONFLICT}});
-  become_b(s);
-  script_verdict(s, script_last(s, CH_SEND), CH_VERDICT_REFUSED, 1, 1, CHAT_E_DENIED);
-  for (int i = 0; i < 2; i++)
-    ch_client_event_free(script_event_expect(s, CHAT_EVENT_DRAFT));
-  ck_assert_uint_eq(script_bob_now(s).pending, 0);
-  script_free(s);
-}
-END_TEST
-
-/* Parking is durable: the process may die while the retirement is on its way. */
-START_TEST(restoring_survives_a_power_cut) {
-  const ch_client_message *first;
-  script *s = restored(&first);
-  script_say(s, (ch_server_message){.tag = script_expect(s, CH_HELLO)->tag, .op = CH_ERROR, .u.error = {.code = CHAT_E_CONFLICT}});
-  ch_brain_free(s->brain);
-  ch_cache_mem_power_cut(s->cache);
-  script_attach(s, s->cache);
-  script_skip(s);
-  script_start(s);
-  become_b(s);
-  ck_assert_uint_eq(script_last(s, CH_SEND)->u.send.type, CHAT_TYPE_DEVICE_RETIRED);
-  ck_assert_uint_eq(script_bob_now(s).pending, 3);
-  script_free(s);
-}
-END_TEST
-
 int main(void) {
   const test_row rows[] = {
       {c1_number_is_durable_first, 0},
@@ -477,10 +387,6 @@ int main(void) {
       {same_client_id_again, 0},
       {same_client_id_after_its_commit, 0},
       {outbox_is_bounded, 0},
-      {restored_database_takes_a_new_device, 0},
-      {dup_above_the_own_numbers_is_a_restored_database, 0},
-      {unprovable_rows_become_drafts, 0},
-      {restoring_survives_a_power_cut, 0},
   };
   return RUN_TESTS("outbox", rows);
 }
