@@ -10,6 +10,7 @@ enum { KEY_SPECS_MAX = 64 };
 struct ch_auth {
   const chat_allocator *alloc;
   ch_auth_jwt *jwt; /* NULL: development mode */
+  uint64_t leeway_ms;
 };
 
 typedef struct key_specs {
@@ -60,6 +61,7 @@ int ch_auth_new(const chat_allocator *alloc, const ch_server_options *options, c
   ch_auth *auth = ch_calloc(alloc, 1, sizeof *auth);
   if (!auth) return CHAT_E_NOMEM;
   auth->alloc = alloc;
+  auth->leeway_ms = options->jwt_leeway_ms / 1000 * 1000;
   int error = options->dev_mode ? 0 : open_jwt(auth, options, why);
   if (error)
     ch_free(alloc, auth);
@@ -88,19 +90,20 @@ static int check_dev(ch_op_authenticate *op) {
   return ch_user_id_valid(user) ? set_user(op, user) : CHAT_E_AUTH;
 }
 
-static int check_jwt(ch_auth_jwt *jwt, ch_op_authenticate *op) {
+/* A session ends when its token would no longer be accepted, so with the leeway: else one that was let in by it would end at once. */
+static int check_jwt(const ch_auth *auth, ch_op_authenticate *op) {
   ch_auth_jwt_result result;
-  int error = ch_auth_jwt_verify(jwt, op->token.data, op->token.len, (int64_t)(op->now.wall_ms / 1000), &result);
+  int error = ch_auth_jwt_verify(auth->jwt, op->token.data, op->token.len, (int64_t)(op->now.wall_ms / 1000), &result);
   if (error) return error;
   ch_bytes user = ch_bytes_of(result.user_id, result.user_id_len);
   if (!ch_user_id_valid(user)) return CHAT_E_AUTH; /* control characters */
   if (result.has_device) memcpy(op->device_id_claimed, result.device_id, sizeof op->device_id_claimed);
-  op->expires_ms = (uint64_t)result.exp_s * 1000;
+  op->expires_ms = (uint64_t)result.exp_s * 1000 + auth->leeway_ms;
   return set_user(op, user);
 }
 
 int ch_auth_check(ch_auth *auth, ch_op_authenticate *op) {
-  return auth->jwt ? check_jwt(auth->jwt, op) : check_dev(op);
+  return auth->jwt ? check_jwt(auth, op) : check_dev(op);
 }
 
 int ch_auth_reload(ch_auth *auth, ch_buf *why) {
