@@ -3,10 +3,10 @@
 
 from .aio import AsyncClient
 from .client import Client
-from .native import BODY_MAX, PAGE_MAX, ChatError, Error, EventType, Kind, LogLevel, Network, Role, State, Tick, Type, direct_id, ffi, version
+from .native import BODY_MAX, PAGE_MAX, ChatError, Error, EventType, Kind, LogLevel, Network, Print, Role, State, Tick, Type, direct_id, ffi, version
 from .records import Conversation, Device, Event, Member, Message
 
 __all__ = [
     "AsyncClient", "BODY_MAX", "ChatError", "Client", "Conversation", "Device", "Error", "Event", "EventType", "Kind", "LogLevel", "Member", "Message", "Network",
-    "PAGE_MAX", "Role", "State", "Tick", "Type", "direct_id", "ffi", "version",
+    "PAGE_MAX", "Print", "Role", "State", "Tick", "Type", "direct_id", "ffi", "version",
 ]

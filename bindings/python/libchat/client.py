@@ -4,7 +4,7 @@
 import select
 
 from .handle import Handle
-from .native import API_VERSION, ChatError, EventType, LogLevel, check, client_lib, ffi
+from .native import API_VERSION, ChatError, EventType, LogLevel, Print, check, client_lib, ffi, printed_options
 from .records import copy_event
 from .requests import Requests, raw_id
 
@@ -60,6 +60,11 @@ class Client(Requests, Handle):
         return config
 
     # --- life
+
+    @staticmethod
+    def options(form=Print.HELP):
+        """All options, as text."""
+        return printed_options(client_lib.chat_client_print_options, form)
 
     def set(self, name, value):
         """Before start; "token" and "url" also later."""

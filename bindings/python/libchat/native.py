@@ -83,6 +83,7 @@ Tick = _constants("Tick", "TICK_")
 Role = _constants("Role", "ROLE_")
 Network = _constants("Network", "NETWORK_")
 LogLevel = _constants("LogLevel", "LOG_")
+Print = _constants("Print", "PRINT_")
 Action = _constants("Action", "MAY_")
 ServerEventType = _constants("ServerEventType", "SERVER_")
 Kind = _constants("Kind", "", only=("DIRECT", "GROUP", "CHANNEL"))
@@ -122,6 +123,14 @@ def direct_id(user_a, user_b):
     out = ffi.new("uint8_t[16]")
     check(client_lib.chat_direct_id(a, len(a), b, len(b), out))
     return bytes(out)
+
+
+def printed_options(function, form):
+    """What chat_client_print_options or its like writes."""
+    size = function(form, ffi.NULL, 0) + 1
+    out = ffi.new("char[]", size)
+    function(form, out, size)
+    return ffi.string(out).decode()
 
 
 if __name__ == "__main__":
