@@ -6,7 +6,8 @@
 #include "core/assert.h"
 #include "server/role/deliverer_partition.h"
 
-enum { BACKOFF_MAX_MS = 5000, CONSUMED_COUNT = 256, CONSUMED_MS = 1000 };
+enum { CONSUMED_COUNT = 256, CONSUMED_MS = 1000 };
+enum { LINKS_MAX = 256 }; /* LINK_SENDs under way: what is above is dropped, because a gateway that is slow holds up nobody (P8) */
 
 static ch_delivery_partition *partition_of_node(ch_list *node) {
   return CH_LIST_ITEM(node, ch_delivery_partition, node);
@@ -30,14 +31,24 @@ void ch_delivery_put(ch_delivery_partition *partition, chat_op *op) {
   put(partition, op);
 }
 
-static void schedule(ch_retry *retry, ch_now now) {
-  if (retry->at_ms != CH_NEVER_MS) return;
-  retry->at_ms = now.elapsed_ms + retry->backoff_ms;
-  retry->backoff_ms = retry->backoff_ms < BACKOFF_MAX_MS / 2 ? retry->backoff_ms * 2 : BACKOFF_MAX_MS;
+static void put_link(ch_deliverer *deliverer, chat_link_send *op) {
+  bool has_room = deliverer->links_count < LINKS_MAX;
+  *(has_room ? &deliverer->stats.deliveries : &deliverer->stats.dropped) += op->count;
+  if (has_room) {
+    deliverer->links_count++;
+    ch_op_queue_push(&deliverer->out, &op->op);
+  } else {
+    ch_op_free(&op->op);
+  }
+}
+
+void ch_delivery_put_links(ch_deliverer *deliverer, ch_op_queue *links) {
+  for (chat_op *op; (op = ch_op_queue_pop(links));)
+    put_link(deliverer, (chat_link_send *)(void *)op);
 }
 
 static void went_well(const ch_delivery_partition *partition, ch_retry *retry) {
-  if (retry->at_ms == CH_NEVER_MS) retry->backoff_ms = partition->deliverer->config.retry_ms;
+  if (!ch_retry_is_waiting(retry)) retry->wait_ms = partition->deliverer->config.retry_ms;
 }
 
 /* ------------------------------------------------------------------------------------------------ consumed */
@@ -73,7 +84,7 @@ static void finish_record(ch_delivery_partition *partition, uint64_t position, c
 static void end(ch_delivery_partition *partition, int fault) {
   partition->has_ended = true;
   partition->fault = fault;
-  partition->retry.at_ms = partition->reader.retry.at_ms = CH_NEVER_MS;
+  partition->retry.at_ms = partition->reader.retry.at_ms = partition->debt.retry.at_ms = CH_NEVER_MS;
 }
 
 /* The next records, from those at work or behind them. */
@@ -94,7 +105,7 @@ static const chat_log_record *next_record(ch_delivery_partition *partition) {
 static void open_record(ch_delivery_partition *partition, const chat_log_record *in, ch_now now) {
   int error = ch_delivery_record_open(&partition->record, in);
   if (error == CHAT_E_NOMEM) {
-    schedule(&partition->retry, now);
+    ch_retry_schedule(&partition->retry, now);
     return;
   }
   partition->batch_next++;
@@ -115,7 +126,7 @@ static void close_record(ch_delivery_partition *partition, ch_now now) {
 
 static void run_step(ch_delivery_partition *partition, ch_now now) {
   if (!ch_delivery_steps[partition->step]) close_record(partition, now);
-  else if (ch_delivery_steps[partition->step](partition)) schedule(&partition->retry, now);
+  else if (ch_delivery_steps[partition->step](partition)) ch_retry_schedule(&partition->retry, now);
   else if (partition->pending_count == 0) partition->step++;
 }
 
@@ -133,20 +144,26 @@ static bool advance(ch_delivery_partition *partition, ch_now now) {
 /* The next records are read while those before them are still at work. */
 static void read_on(ch_delivery_partition *partition, ch_now now) {
   ch_delivery_reader *reader = &partition->reader;
-  if (reader->is_outside || reader->next || reader->retry.at_ms != CH_NEVER_MS || partition->deliverer->is_stopping) return;
+  if (reader->is_outside || reader->next || ch_retry_is_waiting(&reader->retry) || partition->deliverer->is_stopping) return;
   chat_op *op = ch_delivery_reader_ask(partition);
   if (!op) {
-    schedule(&reader->retry, now);
+    ch_retry_schedule(&reader->retry, now);
     return;
   }
   reader->is_outside = true;
   put(partition, op);
 }
 
+static void pay_debt(ch_delivery_partition *partition, ch_now now) {
+  chat_op *op = partition->deliverer->is_stopping ? NULL : ch_delivery_debt_ask(partition, now);
+  if (op) put(partition, op);
+}
+
 /* As far as it goes without an op's coming back. */
 static void proceed(ch_delivery_partition *partition, ch_now now) {
   if (partition->has_ended) return;
-  while (partition->pending_count == 0 && partition->retry.at_ms == CH_NEVER_MS && advance(partition, now))
+  pay_debt(partition, now);
+  while (partition->pending_count == 0 && !ch_retry_is_waiting(&partition->retry) && advance(partition, now))
     ;
   say_when_due(partition, now);
   read_on(partition, now);
@@ -154,36 +171,30 @@ static void proceed(ch_delivery_partition *partition, ch_now now) {
 
 /* ------------------------------------------------------------------------------------------------ ops back */
 
-static bool is_worth_another_try(const chat_op *op) {
-  switch (op->status) {
-  case CHAT_E_AGAIN:
-  case CHAT_E_UNKNOWN:
-  case CHAT_E_FULL:
-  case CHAT_E_IO:
-  case CHAT_E_NOMEM:
-  case CHAT_E_BUSY:
-  case CHAT_E_TIMEOUT: return true;
-  case CHAT_E_CANCELED: return false;
-  default: return op->kind == CH_OP_AFTER_STORE; /* whatever the embedder says that is not 0 */
-  }
-}
-
-static int fault_of(int status) {
-  if (status == CHAT_E_CANCELED) return 0; /* the port is being freed */
-  return status == CHAT_E_GONE || status == CHAT_E_CORRUPT ? status : CHAT_E_INTERNAL;
+/* Whatever the embedder says that is not 0 is said once more later. */
+static bool is_passing(const chat_op *op) {
+  return ch_status_is_passing(op->status) || op->kind == CH_OP_AFTER_STORE;
 }
 
 static void fail(ch_delivery_partition *partition, int status, bool again, ch_retry *retry, ch_now now) {
-  if (again) schedule(retry, now);
-  else end(partition, fault_of(status));
+  if (again) ch_retry_schedule(retry, now);
+  else end(partition, ch_status_fault(status));
 }
 
+static void reading_failed(ch_delivery_partition *partition, const chat_op *op, ch_now now) {
+  bool again = ch_status_is_passing(op->status);
+  if (again) ch_delivery_reader_failed(&partition->reader);
+  fail(partition, op->status, again, &partition->reader.retry, now);
+}
+
+/* A cut log is asked what is left, but not at once: it might say GONE for ever. */
 static void back_to_reader(ch_delivery_partition *partition, chat_op *op, ch_now now) {
-  int status = op->status;
+  bool is_cut = op->status == CHAT_E_GONE && op->kind == CHAT_OP_LOG_READ;
   bool kept = false;
-  if (status && !(status == CHAT_E_GONE && op->kind == CHAT_OP_LOG_READ)) {
-    fail(partition, status, is_worth_another_try(op), &partition->reader.retry, now);
+  if (op->status && !is_cut) {
+    reading_failed(partition, op, now);
   } else {
+    if (is_cut) ch_retry_schedule(&partition->reader.retry, now);
     int fault = ch_delivery_reader_took(partition, op, &kept);
     if (fault) end(partition, fault);
     went_well(partition, &partition->reader.retry);
@@ -192,8 +203,8 @@ static void back_to_reader(ch_delivery_partition *partition, chat_op *op, ch_now
 }
 
 static void back_to_work(ch_delivery_partition *partition, chat_op *op, ch_now now) {
-  bool again = is_worth_another_try(op);
-  int status = ch_delivery_took(partition, op);
+  bool again = is_passing(op);
+  int status = ch_delivery_took(partition, op, now);
   if (status) fail(partition, status, again, &partition->retry, now);
   else if (partition->pending_count == 0) went_well(partition, &partition->retry);
 }
@@ -205,6 +216,7 @@ static bool is_of_reader(const chat_op *op) {
 static void leave(ch_delivery_partition *partition, const chat_op *op) {
   partition->outside_count--;
   if (is_of_reader(op)) partition->reader.is_outside = false;
+  else if (ch_is_of_debt(op)) partition->debt.is_outside = false;
   else partition->pending_count--;
 }
 
@@ -212,6 +224,7 @@ static void forget(ch_delivery_partition *partition) {
   ch_list_remove(&partition->node);
   if (partition->reader.next) ch_op_free(&partition->reader.next->op);
   ch_delivery_record_fini(&partition->record);
+  ch_delivery_debt_fini(&partition->debt);
   if (partition->batch) ch_op_free(&partition->batch->op);
   ch_free(partition->deliverer->env.alloc, partition);
 }
@@ -231,18 +244,26 @@ static void settle_unowned(ch_deliverer *deliverer, chat_op *op) {
   ch_op_free(op);
 }
 
+static void back(ch_delivery_partition *partition, chat_op *op, ch_now now) {
+  leave(partition, op);
+  if (op->status == CHAT_E_CANCELED) { /* the port is being freed */
+    ch_op_free(op);
+    end(partition, 0);
+  } else if (is_of_reader(op)) {
+    back_to_reader(partition, op, now);
+  } else if (ch_is_of_debt(op)) {
+    ch_delivery_debt_took(partition, (chat_directory_raise *)(void *)op, now);
+  } else {
+    back_to_work(partition, op, now);
+  }
+  proceed(partition, now);
+}
+
 static void complete(void *self, chat_op *op, ch_now now) {
   ch_delivery_partition *partition = op->owner;
-  if (!partition) {
-    settle_unowned(self, op);
-  } else if (partition->revoked || partition->has_ended) {
-    drop(partition, op);
-  } else {
-    leave(partition, op);
-    if (is_of_reader(op)) back_to_reader(partition, op, now);
-    else back_to_work(partition, op, now);
-    proceed(partition, now);
-  }
+  if (!partition) settle_unowned(self, op);
+  else if (partition->revoked || partition->has_ended) drop(partition, op);
+  else back(partition, op, now);
 }
 
 static chat_op *next_op(void *self) {
@@ -258,17 +279,14 @@ static chat_op *next_op(void *self) {
 
 /* ------------------------------------------------------------------------------------------------ time */
 
-static void come_due(ch_retry *retry, ch_now now) {
-  if (retry->at_ms <= now.elapsed_ms) retry->at_ms = CH_NEVER_MS;
-}
-
 static void tick(void *self, ch_now now) {
   ch_deliverer *deliverer = self;
   CH_LIST_FOR_EACH(node, &deliverer->partitions) {
     ch_delivery_partition *partition = partition_of_node(node);
     if (partition->revoked) continue;
-    come_due(&partition->retry, now);
-    come_due(&partition->reader.retry, now);
+    ch_retry_take_due(&partition->retry, now);
+    ch_retry_take_due(&partition->reader.retry, now);
+    ch_retry_take_due(&partition->debt.retry, now);
     proceed(partition, now);
   }
 }
@@ -280,7 +298,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 static uint64_t partition_deadline_ms(const ch_delivery_partition *partition) {
   if (partition->revoked || partition->has_ended) return CH_NEVER_MS;
   uint64_t say_at_ms = partition->done == partition->said ? CH_NEVER_MS : partition->say_at_ms;
-  return earlier(say_at_ms, earlier(partition->retry.at_ms, partition->reader.retry.at_ms));
+  return earlier(earlier(say_at_ms, partition->debt.retry.at_ms), earlier(partition->retry.at_ms, partition->reader.retry.at_ms));
 }
 
 static uint64_t deadline_ms(const void *self) {
@@ -338,9 +356,10 @@ int ch_deliverer_assign(ch_deliverer *deliverer, uint32_t number, ch_now now) {
   if (!partition) return CHAT_E_NOMEM;
   partition->deliverer = deliverer;
   partition->number = number;
-  partition->retry = partition->reader.retry = (ch_retry){.at_ms = CH_NEVER_MS, .backoff_ms = deliverer->config.retry_ms};
+  partition->retry = partition->reader.retry = ch_retry_of(deliverer->config.retry_ms);
   partition->reader.state = deliverer->config.store_derives_heads ? CH_READER_INFO : CH_READER_POSITION;
   ch_delivery_record_init(&partition->record, &deliverer->env);
+  ch_delivery_debt_init(&partition->debt, &deliverer->env, deliverer->config.retry_ms);
   ch_list_push_back(&deliverer->partitions, &partition->node);
   proceed(partition, now);
   return 0;

@@ -6,8 +6,9 @@
  *   heads written and acknowledged (stores that do not derive them) → RAISE pos:{user} of every recipient, which gives previous positions and routes →
  *   one LINK_SEND for each gateway that has a recipient's device, naming every head → consumed.
  * Volatile tasks (verdicts, receipts, typing) take ROUTES and LINK_SEND alone. A channel's event goes to the gateways with subscribers.
- * A link that is slow or gone never holds up the partition: its delivery is dropped, sync heals it (P8). A RAISE without an answer: the previous value counts as none
- * for those users until one is answered, and the highest position is raised again. A new owner begins some 30 s of records before the stored position.
+ * A link that is slow or gone never holds up the partition: its delivery is dropped, sync heals it (P8). Nor does the directory: while it is down heads are written,
+ * live events are dropped, and the recipients (65,536 of a partition; then it does wait) are raised to the highest position, and told to sync, once it answers.
+ * A new owner begins some 30 s of records before the stored position.
  */
 #ifndef CH_SERVER_DELIVERER_H
 #define CH_SERVER_DELIVERER_H
@@ -40,7 +41,8 @@ void ch_deliverer_revoke(ch_deliverer *deliverer, uint32_t partition);
 void ch_deliverer_stop(ch_deliverer *deliverer);
 bool ch_deliverer_idle(const ch_deliverer *deliverer);
 
-/* 0, or why a partition stands still until an operator acts: CHAT_E_GONE (the log ends before the stored position), CHAT_E_CORRUPT, CHAT_E_INTERNAL. */
+/* 0, or why a partition stands still until an operator acts: CHAT_E_GONE (the log ends before the stored position, or came back as another one; not where heads are
+ * derived), CHAT_E_CORRUPT, CHAT_E_INTERNAL. */
 int ch_deliverer_fault(const ch_deliverer *deliverer, uint32_t partition);
 
 typedef struct ch_deliverer_stats {

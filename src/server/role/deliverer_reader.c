@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where to begin, and reading on (rule V1: a new owner begins some 30 s of records before the stored position). */
+#include <string.h>
+
 #include "core/assert.h"
 #include "server/role/deliverer_partition.h"
 
@@ -63,17 +65,10 @@ static uint64_t before_first(const ch_delivery_reader *reader) {
   return reader->first > 0 ? reader->first - 1 : 0;
 }
 
-/* Asked for before the log's end: another owner may move both on meanwhile. */
-static int took_position(ch_delivery_partition *partition, const chat_store_position *op) {
-  partition->reader.stored = op->position;
-  enter(&partition->reader, CH_READER_INFO);
-  return 0;
-}
-
 /* A log that ends before what was stored is another log, or lost records: positions below the stored ones would be seen by nobody. */
-static int begin_behind_stored(ch_delivery_partition *partition) {
+static int begin_before_stored(ch_delivery_partition *partition, uint64_t end) {
   ch_delivery_reader *reader = &partition->reader;
-  if (reader->stored > reader->end) return CHAT_E_GONE;
+  if (reader->stored > end) return CHAT_E_GONE;
   bool is_cut = reader->stored <= before_first(reader);
   reader->after = is_cut ? before_first(reader) : reader->stored;
   if (is_cut || partition->deliverer->config.rewind_ms == 0) {
@@ -87,14 +82,32 @@ static int begin_behind_stored(ch_delivery_partition *partition) {
   return 0;
 }
 
+/* Behind a cut one goes on with what is left. Where heads are derived there are only hints in the log, so another one does as well. */
+static int go_on(ch_delivery_reader *reader, const chat_log_info *op, bool derives) {
+  bool is_other = op->end < reader->after || memcmp(reader->identity, op->identity, sizeof reader->identity) != 0;
+  if (is_other && !derives) return CHAT_E_GONE;
+  if (is_other) reader->after = op->end;
+  else if (reader->after < before_first(reader)) reader->after = before_first(reader);
+  memcpy(reader->identity, op->identity, sizeof reader->identity);
+  enter(reader, CH_READER_READ);
+  return 0;
+}
+
 static int took_info(ch_delivery_partition *partition, const chat_log_info *op) {
   ch_delivery_reader *reader = &partition->reader;
+  bool derives = partition->deliverer->config.store_derives_heads;
   reader->first = op->first;
-  reader->end = op->end;
-  if (!reader->is_open && !partition->deliverer->config.store_derives_heads) return begin_behind_stored(partition);
-  /* Where heads are derived there are only hints before the end; behind a cut one goes on with what is left. */
-  reader->after = reader->is_open ? before_first(reader) : op->end;
+  if (reader->is_open) return go_on(reader, op, derives);
+  memcpy(reader->identity, op->identity, sizeof reader->identity);
+  if (!derives) return begin_before_stored(partition, op->end);
+  reader->after = op->end; /* before it there are only hints */
   enter(reader, CH_READER_READ);
+  return 0;
+}
+
+static int took_position(ch_delivery_reader *reader, const chat_store_position *op) {
+  reader->stored = op->position;
+  enter(reader, CH_READER_INFO);
   return 0;
 }
 
@@ -133,10 +146,14 @@ static int took_records(ch_delivery_partition *partition, chat_log_read *op, boo
   return 0;
 }
 
+void ch_delivery_reader_failed(ch_delivery_reader *reader) {
+  if (reader->state == CH_READER_READ) enter(reader, CH_READER_INFO);
+}
+
 int ch_delivery_reader_took(ch_delivery_partition *partition, chat_op *op, bool *kept) {
   switch (op->kind) {
   case CHAT_OP_LOG_INFO: return took_info(partition, (chat_log_info *)(void *)op);
-  case CHAT_OP_STORE_POSITION: return took_position(partition, (chat_store_position *)(void *)op);
+  case CHAT_OP_STORE_POSITION: return took_position(&partition->reader, (chat_store_position *)(void *)op);
   default: return took_records(partition, (chat_log_read *)(void *)op, kept);
   }
 }

@@ -136,6 +136,26 @@ int ch_delivery_record_open(ch_delivery_record *record, const chat_log_record *i
   return 0;
 }
 
+static int gather_raised(ch_delivery_record *record) {
+  ch_task_set *none = add_set(record, NULL, NULL);
+  if (!none) return CHAT_E_NOMEM;
+  for (size_t i = 0; i < record->raise->count; i++) {
+    ch_recipient *recipient = add_recipient(&record->raised, &record->arena, record->raise->raises[i].user);
+    if (!recipient) return CHAT_E_NOMEM;
+    recipient->set = none;
+  }
+  sort_into_sets(record);
+  return 0;
+}
+
+int ch_delivery_record_open_raise(ch_delivery_record *record, chat_directory_raise *raise) {
+  record->raise = raise;
+  record->position = raise->position;
+  int error = gather_raised(record);
+  if (error) ch_delivery_record_close(record);
+  return error;
+}
+
 static void free_answers(ch_delivery_record *record) {
   if (record->raise) ch_op_free(&record->raise->op);
   if (record->routes) ch_op_free(&record->routes->op);
@@ -157,7 +177,7 @@ void ch_delivery_record_close(ch_delivery_record *record) {
   record->routes = NULL;
   record->subscribers = NULL;
   record->told = NULL;
-  record->written = record->raise_failed = false;
+  record->written = record->is_asked = false;
 }
 
 void ch_delivery_record_fini(ch_delivery_record *record) {

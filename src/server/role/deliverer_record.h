@@ -3,7 +3,7 @@
  * deliverer_record.h - private to deliverer*.c: one record of the topic "deliveries" on its way: its tasks, who is to be told what, and what the directory said.
  *
  * Its steps walk over it in this order (rule V1): heads → raise, routes, subscribers → links → the hook "after it is stored". What waits for an op's answer says
- * so in a field (written, raise, told …), so that a step can be run again and puts out only what is still missing.
+ * so in a field (written, raise, told …), so that a step can be run again and puts out only what is still missing. What the directory did not answer is dropped.
  */
 #ifndef CH_SERVER_ROLE_DELIVERER_RECORD_H
 #define CH_SERVER_ROLE_DELIVERER_RECORD_H
@@ -48,7 +48,7 @@ typedef struct ch_delivery_record {
   ch_task_set *sets, *sets_last;
 
   bool written;      /* heads */
-  bool raise_failed; /* once: what was there before is not known any more */
+  bool is_asked;     /* the directory; once: what it did not answer stays NULL */
   chat_directory_raise *raise;   /* answered; so the next two */
   chat_directory_routes *routes;
   chat_directory_subscribers **subscribers; /* by task; NULL where another task of that channel has them */
@@ -59,6 +59,8 @@ void ch_delivery_record_init(ch_delivery_record *record, const ch_env *env);
 void ch_delivery_record_fini(ch_delivery_record *record);
 /* Decodes and sorts; `in` is borrowed until the record is closed. CHAT_E_NOMEM; any other error: not a record of tasks. After an error it is closed. */
 int ch_delivery_record_open(ch_delivery_record *record, const chat_log_record *in);
+/* No record, but users who were raised late: a set of no events for all of them. Takes the op. CHAT_E_NOMEM: it is closed. */
+int ch_delivery_record_open_raise(ch_delivery_record *record, chat_directory_raise *raise);
 void ch_delivery_record_close(ch_delivery_record *record);
 
 bool ch_task_is_for_users(const ch_task *task); /* an event with recipients of its own */

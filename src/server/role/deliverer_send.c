@@ -127,9 +127,8 @@ static void address_set(mailroom *room, const ch_task_set *set) {
   if (!set->first || !begin_mail(room, encode_set(record, set), record->position)) return;
   for (const ch_recipient *recipient = set->first; recipient; recipient = recipient->next_in_set) {
     const chat_raise *raise = &record->raise->raises[recipient->index];
-    uint64_t previous = record->raise_failed ? 0 : raise->previous;
     for (size_t i = 0; i < raise->route_count; i++)
-      address(room, raise->routes[i].gateway, recipient, previous, every_device);
+      address(room, raise->routes[i].gateway, recipient, raise->previous, every_device);
   }
 }
 
@@ -143,6 +142,10 @@ static void address_device(mailroom *room, const ch_task *task, const ch_recipie
 
 static void address_volatile(mailroom *room, const ch_task *task) {
   ch_delivery_record *record = room->record;
+  if (!record->routes) {
+    room->dropped++;
+    return;
+  }
   if (!begin_mail(room, encode_task(record, task), 0)) return;
   for (size_t i = 0; i < task->user_count; i++) {
     const ch_recipient *recipient = ch_hashmap_find(&record->routed.by_user, task->users[i]);
@@ -154,15 +157,20 @@ static void address_volatile(mailroom *room, const ch_task *task) {
 
 static void address_channel(mailroom *room, size_t task) {
   ch_delivery_record *record = room->record;
-  if (!begin_mail(room, encode_task(record, &record->tasks.tasks[task]), 0)) return;
   const chat_directory_subscribers *found = record->subscribers[ch_delivery_record_channel(record, task)];
+  if (!found) {
+    room->dropped++;
+    return;
+  }
+  if (!begin_mail(room, encode_task(record, &record->tasks.tasks[task]), 0)) return;
   for (size_t i = 0; i < found->count; i++) {
     if (!mail_for(room, found->gateways[i])) room->dropped++;
   }
 }
 
+/* What the directory did not answer goes to nobody. */
 static void address_all(mailroom *room) {
-  for (const ch_task_set *set = room->record->sets; set; set = set->next)
+  for (const ch_task_set *set = room->record->raise ? room->record->sets : NULL; set; set = set->next)
     address_set(room, set);
   for (size_t i = 0; i < room->record->tasks.count; i++) {
     const ch_task *task = &room->record->tasks.tasks[i];

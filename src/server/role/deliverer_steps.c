@@ -5,8 +5,6 @@
 #include "core/assert.h"
 #include "server/role/deliverer_partition.h"
 
-enum { LINKS_MAX = 256 }; /* LINK_SENDs under way: what is above is dropped, because a gateway that is slow holds up nobody (P8) */
-
 /* ------------------------------------------------------------------------------------------------ heads */
 
 static size_t count_heads(const ch_tasks *tasks) {
@@ -101,30 +99,23 @@ static int find_subscribers(ch_delivery_partition *partition) {
   return error;
 }
 
+/* Once. A directory that is down is not asked: it would hold up the heads of later records. */
 static int ask_directory(ch_delivery_partition *partition) {
+  ch_delivery_record *record = &partition->record;
+  if (record->is_asked || partition->debt.is_down) return 0;
   int error = raise_all(partition);
   if (!error) error = find_routes(partition);
-  return error ? error : find_subscribers(partition);
+  if (!error) error = find_subscribers(partition);
+  record->is_asked = !error;
+  return error;
 }
 
 /* ------------------------------------------------------------------------------------------------ links, hook */
 
-static void put_link(ch_deliverer *deliverer, chat_link_send *op) {
-  bool has_room = deliverer->links_count < LINKS_MAX;
-  *(has_room ? &deliverer->stats.deliveries : &deliverer->stats.dropped) += op->count;
-  if (has_room) {
-    deliverer->links_count++;
-    ch_op_queue_push(&deliverer->out, &op->op);
-  } else {
-    ch_op_free(&op->op);
-  }
-}
-
 static int send_all(ch_delivery_partition *partition) {
   ch_op_queue links = {0};
   ch_delivery_record_send(&partition->record, &links, &partition->deliverer->stats.dropped);
-  for (chat_op *op; (op = ch_op_queue_pop(&links));)
-    put_link(partition->deliverer, (chat_link_send *)(void *)op);
+  ch_delivery_put_links(partition->deliverer, &links);
   return 0;
 }
 
@@ -150,31 +141,38 @@ static int tell_stored(ch_delivery_partition *partition) {
   return error;
 }
 
-const ch_delivery_step ch_delivery_steps[] = {write_heads, ask_directory, send_all, tell_stored, NULL};
+const ch_delivery_step ch_delivery_steps[] = {write_heads, ask_directory, ch_delivery_owe, send_all, tell_stored, NULL};
 
 /* ------------------------------------------------------------------------------------------------ answers */
+
+static bool is_for_directory(const chat_op *op) {
+  return op->kind == CHAT_OP_DIRECTORY_RAISE || op->kind == CHAT_OP_DIRECTORY_ROUTES || op->kind == CHAT_OP_DIRECTORY_SUBSCRIBERS;
+}
+
+static void took_raise(ch_delivery_partition *partition, chat_directory_raise *op) {
+  ch_delivery_settle(&partition->debt, op);
+  partition->record.raise = op;
+  partition->deliverer->stats.raises += op->count;
+}
 
 static void took_answer(ch_delivery_partition *partition, chat_op *op) {
   ch_delivery_record *record = &partition->record;
   switch (op->kind) {
   case CHAT_OP_STORE_WRITE_HEADS: record->written = true; break;
   case CH_OP_AFTER_STORE: record->told[op->tag] = true; break;
-  case CHAT_OP_DIRECTORY_RAISE: record->raise = (chat_directory_raise *)(void *)op; break;
+  case CHAT_OP_DIRECTORY_RAISE: took_raise(partition, (chat_directory_raise *)(void *)op); break;
   case CHAT_OP_DIRECTORY_ROUTES: record->routes = (chat_directory_routes *)(void *)op; break;
   case CHAT_OP_DIRECTORY_SUBSCRIBERS: record->subscribers[op->tag] = (chat_directory_subscribers *)(void *)op; break;
   default: ch_assert(!"an op of a step");
   }
 }
 
-static bool is_kept(const chat_op *op) {
-  return op->kind == CHAT_OP_DIRECTORY_RAISE || op->kind == CHAT_OP_DIRECTORY_ROUTES || op->kind == CHAT_OP_DIRECTORY_SUBSCRIBERS;
-}
-
-int ch_delivery_took(ch_delivery_partition *partition, chat_op *op) {
+int ch_delivery_took(ch_delivery_partition *partition, chat_op *op, ch_now now) {
   int status = op->status;
-  if (status && op->kind == CHAT_OP_DIRECTORY_RAISE) partition->record.raise_failed = true;
+  bool of_directory = is_for_directory(op);
   if (!status) took_answer(partition, op);
-  if (!status && op->kind == CHAT_OP_DIRECTORY_RAISE) partition->deliverer->stats.raises += partition->record.raised.count;
-  if (status || !is_kept(op)) ch_op_free(op);
-  return status;
+  if (status || !of_directory) ch_op_free(op);
+  if (!of_directory) return status;
+  if (status) ch_delivery_directory_failed(&partition->debt, now);
+  return 0;
 }

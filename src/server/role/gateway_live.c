@@ -121,7 +121,8 @@ static void pass_to(ch_gateway *gateway, const chat_target *target, const chat_d
   CH_LIST_FOR_EACH(node, &user->sessions) {
     ch_conn *conn = CH_LIST_ITEM(node, ch_conn, of_user);
     if (!is_meant(conn, target)) continue;
-    if (live.event_count > 0) ch_live_pass(gateway, conn, &live, ch_buf_bytes(&gateway->live.events), now);
+    bool is_live = live.event_count > 0 || live.position > 0; /* without events: it makes the client sync (V2) */
+    if (is_live) ch_live_pass(gateway, conn, &live, ch_buf_bytes(&gateway->live.events), now);
     pass_volatile(gateway, conn, delivered, now);
   }
   apply_events(gateway, user, delivered, now);

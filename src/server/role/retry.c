@@ -36,6 +36,6 @@ bool ch_status_is_passing(int status) {
 }
 
 int ch_status_fault(int status) {
-  if (status == CHAT_E_CANCELED) return 0;
+  if (status == CHAT_E_CANCELED) return 0; /* the port is being freed */
   return status == CHAT_E_GONE || status == CHAT_E_CORRUPT ? status : CHAT_E_INTERNAL;
 }

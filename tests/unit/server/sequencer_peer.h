@@ -5,34 +5,22 @@
 
 #include "core/conversation_id.h"
 #include "core/partition.h"
-#include "core/snowflake.h"
 #include "core/wire.h"
 #include "server/role/sequencer.h"
-#include "unit/server/role_peer.h"
+#include "unit/server/log_peer.h"
 
-enum { RECORDS_MAX = 64, RETRY_MS = 100 };
+enum { RETRY_MS = 100 };
 
 static ch_sequencer_config config;
 static ch_sequencer *sequencer;
-static uint32_t partition;
 static const uint8_t group_client_id[16] = {7};
 static uint8_t group[16]; /* of alice */
-
-/* The log of the partition: record i has position i + 1. */
-static ch_arena kept;
-static chat_log_record logged[RECORDS_MAX];
-static size_t logged_count;
-static uint64_t log_ms;
-static uint8_t log_identity[16];
 
 static UNUSED void sequencer_config_default(void) {
   env_default();
   config = (ch_sequencer_config){
       .delivery_partitions = 2, .batch_count_max = 8, .batch_bytes_max = 1 << 20, .conversations_max = 100, .retry_ms = RETRY_MS};
-  partition = 0;
-  log_ms = CH_SNOWFLAKE_EPOCH_MS + 1000;
-  memset(log_identity, 1, sizeof log_identity);
-  ch_arena_init(&kept, NULL, 4096, 64 * 1024 * 1024);
+  log_begin();
   ch_conversation_id_group(ch_bytes_text("alice"), group_client_id, group);
 }
 
@@ -45,18 +33,10 @@ static UNUSED void sequencer_end(void) {
   cancel_ops();
   ch_sequencer_free(sequencer);
   ck_assert_uint_eq(memory.live, 0);
-  ch_arena_fini(&kept);
+  log_end();
 }
 
 /* --- writing the log --- */
-
-static UNUSED void log_bytes(chat_bytes bytes) {
-  ck_assert_uint_lt(logged_count, RECORDS_MAX);
-  logged[logged_count] = (chat_log_record){
-      .position = logged_count + 1, .append_ms = log_ms, .data = ch_bytes_of(ch_arena_dup(&kept, bytes.data, bytes.len), bytes.len)};
-  logged_count++;
-  log_ms += 10;
-}
 
 static UNUSED void log_record(const ch_record *record) {
   ch_buf buf;
@@ -106,13 +86,6 @@ static UNUSED void log_create(uint32_t kind) {
 
 /* --- the log's and the store's answers, by hand --- */
 
-static void fill_info(chat_log_info *op) {
-  op->partition_count = 1;
-  op->first = logged_count > 0;
-  op->end = logged_count;
-  memcpy(op->identity, log_identity, sizeof log_identity);
-}
-
 static UNUSED void opens_at(uint64_t stored) {
   chat_store_position *position = take_op(CHAT_OP_STORE_POSITION);
   ck_assert_uint_eq(position->topic, CHAT_TOPIC_MESSAGES);
@@ -129,18 +102,6 @@ static UNUSED void opens_at(uint64_t stored) {
 static UNUSED void assign(uint64_t stored) {
   ck_assert_int_eq(ch_sequencer_assign(sequencer, partition, now), 0);
   opens_at(stored);
-}
-
-static void fill_read(chat_log_read *op, size_t count) {
-  op->records = chat_op_alloc(&op->op, (count + 1) * sizeof *op->records);
-  ck_assert_ptr_nonnull(op->records);
-  for (size_t i = 0; i < logged_count && op->count < count; i++) {
-    if (logged[i].position <= op->after) continue;
-    chat_log_record *record = &op->records[op->count++];
-    *record = logged[i];
-    record->data = chat_op_copy(&op->op, logged[i].data);
-    ck_assert_ptr_nonnull(record->data.data);
-  }
 }
 
 /* At most `count` of the records behind those that were read. */

@@ -62,6 +62,22 @@ START_TEST(an_event_reaches_every_device_of_its_user_and_nobody_else) {
 }
 END_TEST
 
+/* Of a deliverer that could not raise the position for a while: a live event without events, whose previous is unknown, makes the client sync (V2). */
+START_TEST(a_delivery_without_events_is_passed_on_for_its_position) {
+  chat_target target = {.user = ch_bytes_text("ann")};
+  begin();
+  login(1, "ann", 1);
+  deliver(31, &target, 1, &(ch_delivered){0});
+  const ch_live *live = hears_live(1);
+  ck_assert_uint_eq(live->previous, 0);
+  ck_assert_uint_eq(live->position, 31);
+  ck_assert_uint_eq(live->event_count + live->head_count, 0);
+  deliver(0, &target, 1, &(ch_delivered){0});
+  hears_nothing(1);
+  gateway_end();
+}
+END_TEST
+
 START_TEST(each_target_has_its_own_previous) {
   chat_target targets[] = {{.user = ch_bytes_text("ann"), .previous = 30}, {.user = ch_bytes_text("cid")}, {.user = ch_bytes_text("not here"), .previous = 1}};
   begin();
@@ -399,7 +415,7 @@ END_TEST
 int main(void) {
   const test_row rows[] = {
       {an_event_reaches_every_device_of_its_user_and_nobody_else, 0},
-      {each_target_has_its_own_previous, 0},
+      {a_delivery_without_events_is_passed_on_for_its_position, 0}, {each_target_has_its_own_previous, 0},
       {a_verdict_goes_to_its_device, 0},
       {nothing_before_welcome, 0},
       {a_body_that_does_not_fit_is_told_as_a_head, 0},

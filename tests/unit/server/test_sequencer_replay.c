@@ -321,7 +321,6 @@ typedef struct reference {
 } reference;
 
 static void begin_world(uint32_t derives_heads) {
-  logged_count = 0;
   sequencer_config_default();
   config.store_derives_heads = derives_heads;
   config.batch_count_max = BATCH_COUNT;
@@ -333,7 +332,7 @@ static void end_world(void) {
   ck_assert_uint_eq(memory.live, 0);
   free_lines(&written);
   close_store();
-  ch_arena_fini(&kept);
+  log_end();
 }
 
 static void run_reference(reference *of, uint32_t derives_heads) {
