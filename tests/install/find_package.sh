@@ -3,8 +3,9 @@
 . "$(dirname "$0")/prefix.sh"
 
 cmake -S "$source/tests/install/project" -B "$work/build" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" \
-    -DPROGRAM="$source/tests/install/program.c" -DCLIENT_FLAG="$with_client" -DSERVER_FLAG="$with_server" >"$work/configure.log"
+    -DPROGRAM="$source/tests/install/program.c" -DEXAMPLES="$source/examples" >"$work/configure.log"
 cmake --build "$work/build"
 for program in client server both client_static server_static both_static; do
     "$work/build/$program"
 done
+run_examples "$work/build/examples"

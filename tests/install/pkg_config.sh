@@ -28,10 +28,10 @@ build_static() {
 }
 
 for how in shared static; do
-    build_$how client_$how "$with_client" chat-client
-    build_$how server_$how "$with_server" chat-server
-    build_$how both_$how "$with_client $with_server" chat-client chat-server
-    build_$how swapped_$how "$with_client $with_server" chat-server chat-client
+    build_$how client_$how -DWITH_CLIENT chat-client
+    build_$how server_$how -DWITH_SERVER chat-server
+    build_$how both_$how "-DWITH_CLIENT -DWITH_SERVER" chat-client chat-server
+    build_$how swapped_$how "-DWITH_CLIENT -DWITH_SERVER" chat-server chat-client
 done
 
 # Nothing private leaves the libraries.
@@ -47,8 +47,9 @@ for side in client server; do
 done
 
 # The examples, as somebody would compile them who has only the installed copy.
+mkdir "$work/examples"
 for example in "$source"/examples/*.c; do
-    test -e "$example" || continue
     # shellcheck disable=SC2046
-    cc -std=c11 -D_POSIX_C_SOURCE=200809L -o "$work/$(basename "$example" .c)" "$example" $(pkg-config --cflags --libs chat-client chat-server) -pthread
+    cc -std=c11 -D_POSIX_C_SOURCE=200809L -o "$work/examples/$(basename "$example" .c)" "$example" $(pkg-config --cflags --libs chat-client chat-server) -pthread
 done
+run_examples "$work/examples"

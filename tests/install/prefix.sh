@@ -1,4 +1,4 @@
-# Sourced: installs the build into an empty prefix. Sets source, work, prefix, libdir, and with_client / with_server.
+# Sourced: installs the build into an empty prefix. Sets source, build, work, prefix, libdir.
 set -eu
 
 source=$1
@@ -10,10 +10,8 @@ mkdir -p "$work"
 cmake --install "$build" --prefix "$prefix" >"$work/install.log"
 libdir=$(dirname "$(find "$prefix" -name libchat-client.so)")
 
-# While the public API of a side is not there yet, its library can only be linked, not called.
-exports() {
-    nm -D --defined-only "$libdir/$1" | grep -q -w "$2"
+# The programs in folder $1 do what the examples say.
+run_examples() {
+    CHAT_EXAMPLES=$1 CHAT_BUILD=$build LD_LIBRARY_PATH=$libdir PYTHONDONTWRITEBYTECODE=1 \
+        /usr/bin/python3 -m pytest -p no:cacheprovider -q "$source/tests/integration/test_examples.py"
 }
-with_client="" with_server=""
-if exports libchat-client.so chat_client_free; then with_client=-DWITH_CLIENT; fi
-if exports libchat-server.so chat_server_free; then with_server=-DWITH_SERVER; fi
