@@ -42,13 +42,18 @@ static void complete(ch_role_loop *loop, chat_op *op, ch_now now) {
   loop->role.complete(loop->role.self, op, now);
 }
 
-/* The log is cut only below the position that the store has synced (docs/decisions/0002). */
+static void lower_to(uint64_t *position, uint64_t bound) {
+  if (bound < *position) *position = bound;
+}
+
+/* The log is cut only below the position that the store has synced (docs/decisions/0002), and what was not told yet is kept. */
 static void lower_consumed(const ch_role_loop *loop, chat_op *op) {
-  if (op->kind != CHAT_OP_LOG_CONSUMED || !loop->backends->synced_position) return;
+  const ch_backends *backends = loop->backends;
+  if (op->kind != CHAT_OP_LOG_CONSUMED) return;
   chat_log_consumed *consumed = (chat_log_consumed *)(void *)op;
   if (consumed->topic != CHAT_TOPIC_MESSAGES) return;
-  uint64_t synced = loop->backends->synced_position(&loop->backends->of[CH_BACKEND_STORE], consumed->partition);
-  if (synced < consumed->position) consumed->position = synced;
+  if (backends->synced_position) lower_to(&consumed->position, backends->synced_position(&backends->of[CH_BACKEND_STORE], consumed->partition));
+  if (backends->told_position) lower_to(&consumed->position, atomic_load(backends->told_position));
 }
 
 /* false: the port is at its bound. */

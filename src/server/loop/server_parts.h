@@ -37,7 +37,7 @@ typedef struct ch_plan { /* the options, understood */
   bool has_metrics, has_tls;
   bool runs_gateway, runs_sequencer, runs_deliverer;
   char name[CH_SERVER_NAME_MAX];
-  char horizon_path[CH_OPTION_TEXT_MAX + 32];
+  char horizon_path[CH_OPTION_TEXT_MAX + 32], told_path[CH_OPTION_TEXT_MAX + 32];
 } ch_plan;
 
 struct chat_server {
@@ -58,6 +58,7 @@ struct chat_server {
   ch_gateway_loop *gateways[CH_THREADS_MAX];
   size_t gateway_count;
   ch_worker_loop *worker;
+  ch_told told;
 
   pthread_mutex_t lock; /* of state, and of gateways while others than start and stop use them */
   pthread_cond_t changed;

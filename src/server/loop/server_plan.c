@@ -85,6 +85,7 @@ int ch_server_plan(chat_server *server) {
     if (error) return error;
   }
   plan_name(server);
+  snprintf(server->plan.told_path, sizeof server->plan.told_path, "%s/told-position", server->options.data);
   snprintf(server->plan.horizon_path, sizeof server->plan.horizon_path, "%s/retention-horizon", server->options.data);
   return 0;
 }

@@ -5,7 +5,7 @@
 
 #include "core/assert.h"
 #include "server/loop/hooks.h"
-#include "server/loop/retention_file.h"
+#include "server/loop/number_file.h"
 #include "server/loop/server_parts.h"
 
 /* What is not an option: bounds of one step, the same for every server. */
@@ -47,7 +47,7 @@ static void on_faulted(void *arg, const char *role, uint32_t partition, int erro
 
 static void on_horizon_moved(void *arg, uint64_t horizon_ms) {
   chat_server *server = arg;
-  if (ch_retention_file_save(server->plan.horizon_path, horizon_ms) == 0) return;
+  if (ch_number_file_save(server->plan.horizon_path, horizon_ms) == 0) return;
   ch_logline line;
   ch_logline_begin(&line, &server->log, CHAT_LOG_WARN, server->seams.clock.wall_ms(server->seams.clock.arg), "the horizon of retention cannot be kept");
   ch_logline_text(&line, CH_LOG_PATH, ch_bytes_text(server->plan.horizon_path));
@@ -102,10 +102,15 @@ static ch_gateway_config gateway_of(const chat_server *server, chat_bytes name, 
                              .limits = limits};
 }
 
+/* Is there a folder beside the store, for what must be kept as long as that? */
+static bool has_folder(const chat_server *server) {
+  return strcmp(server->options.store, "sqlite") == 0 && !server->seams.is_given[CH_BACKEND_STORE];
+}
+
 static ch_retention_config retention_of(chat_server *server) {
   ch_retention_config retention = {.alloc = server->env.alloc, .age_ms = server->options.retention_ms};
-  if (strcmp(server->options.store, "sqlite") != 0 || server->seams.is_given[CH_BACKEND_STORE]) return retention;
-  retention.horizon_ms = ch_retention_file_load(server->plan.horizon_path);
+  if (!has_folder(server)) return retention;
+  ch_number_file_load(server->plan.horizon_path, &retention.horizon_ms);
   retention.moved = on_horizon_moved;
   retention.arg = server;
   return retention;
@@ -134,6 +139,7 @@ static ch_worker_loop_config worker_of(chat_server *server, int metrics_fd) {
                                                .retry_ms = RETRY_MS,
                                                .has_after_store = server->seams.hooks.after_store != NULL},
                                  .retention = retention_of(server),
+                                 .told = server->told.path ? &server->told : NULL,
                                  .metrics_fd = metrics_fd,
                                  .faulted = on_faulted,
                                  .changed = on_changed,
@@ -156,6 +162,16 @@ static int open_hooks(chat_server *server) {
   if (error) return error;
   ch_hooks_config config = {.alloc = server->env.alloc, .clock = server->seams.clock, .hooks = *hooks, .auth = server->auth, .deadline_ms = server->options.hook_ms};
   return ch_hooks_new(&config, &server->backends.all.of[CH_BACKEND_HOOKS]);
+}
+
+/* A log of deliveries that outlives the process, or a hook that nobody has, needs none of it. */
+static int open_told(chat_server *server) {
+  server->told = (ch_told){.path = NULL};
+  if (!server->seams.hooks.after_store || !derives_heads(server) || !has_folder(server)) return 0;
+  const chat_backend *store = &server->backends.all.of[CH_BACKEND_STORE];
+  int error = ch_told_open(&server->told, server->plan.told_path, store, server->env.alloc, &server->problem);
+  if (!error) server->backends.all.told_position = &server->told.position;
+  return error;
 }
 
 static int open_worker(chat_server *server) {
@@ -227,7 +243,7 @@ void ch_server_close(chat_server *server) {
 }
 
 int ch_server_open(chat_server *server) {
-  static int (*const steps[])(chat_server *) = {ch_server_plan, open_backends, open_hooks, open_worker, open_gateways, start_threads};
+  static int (*const steps[])(chat_server *) = {ch_server_plan, open_backends, open_hooks, open_told, open_worker, open_gateways, start_threads};
   for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
     int error = steps[i](server);
     if (!error) continue;

@@ -9,7 +9,7 @@
 
 typedef enum loop_state { NEW, RUNNING, DRAINING, ENDING, ENDED } loop_state;
 
-enum { SEQUENCER, DELIVERER, RETENTION, WORKER_COUNT, FAULTY_COUNT = RETENTION };
+enum { SEQUENCER, DELIVERER, RETENTION, RETELL, WORKER_COUNT, FAULTY_COUNT = RETENTION };
 enum { FAULT_CHECK_MS = 1000 };
 
 struct ch_worker_loop {
@@ -18,6 +18,7 @@ struct ch_worker_loop {
   ch_sequencer *sequencer; /* NULL where the role is not run here; so deliverer */
   ch_deliverer *deliverer;
   ch_retention *retention;
+  ch_retell *retell;
   ch_role_loop workers[WORKER_COUNT];
   bool has_worker[WORKER_COUNT];
   ch_metrics_http *http;
@@ -132,6 +133,11 @@ static uint64_t turn_workers(ch_worker_loop *loop, ch_now now, bool *is_quiet) {
   return deadline_ms;
 }
 
+static uint64_t turn_told(ch_worker_loop *loop, ch_now now) {
+  if (!loop->retell) return CH_NEVER_MS;
+  return ch_told_turn(loop->config.told, loop->retell, ch_sequencer_get_stats(loop->sequencer), ch_deliverer_get_stats(loop->deliverer), now);
+}
+
 static uint64_t turn(void *arg, ch_now now) {
   ch_worker_loop *loop = arg;
   if (loop->state == NEW || loop->state == ENDED) return CH_NEVER_MS;
@@ -146,6 +152,7 @@ static uint64_t turn(void *arg, ch_now now) {
     return deadline_ms;
   }
   deadline_ms = sooner(deadline_ms, check_faults(loop, now));
+  deadline_ms = sooner(deadline_ms, turn_told(loop, now));
   return loop->http ? sooner(deadline_ms, ch_metrics_http_turn(loop->http, now)) : deadline_ms;
 }
 
@@ -185,6 +192,13 @@ static int open_retention(ch_worker_loop *loop, ch_now now) {
   return error ? error : open_worker(loop, RETENTION, ch_retention_role(loop->retention));
 }
 
+static int open_retell(ch_worker_loop *loop) {
+  const ch_worker_loop_config *config = &loop->config;
+  ch_retell_config retell = {.told = atomic_load(&config->told->position), .retry_ms = config->deliverer.retry_ms};
+  int error = ch_retell_new(config->env, &retell, &loop->retell);
+  return error ? error : open_worker(loop, RETELL, ch_retell_role(loop->retell));
+}
+
 static int open_http(ch_worker_loop *loop) {
   if (loop->config.metrics_fd < 0) return 0;
   ch_metrics_http_config http = {.alloc = loop->config.env->alloc,
@@ -202,6 +216,7 @@ static int open_parts(ch_worker_loop *loop) {
   int error = loop->config.runs_sequencer ? open_sequencer(loop, now) : 0;
   if (!error && loop->config.runs_deliverer) error = open_deliverer(loop, now);
   if (!error && loop->config.runs_sequencer) error = open_retention(loop, now);
+  if (!error && loop->config.told) error = open_retell(loop);
   return error ? error : open_http(loop);
 }
 
@@ -268,6 +283,8 @@ void ch_worker_loop_free(ch_worker_loop *loop) {
   if (loop->sequencer) ch_sequencer_free(loop->sequencer);
   if (loop->deliverer) ch_deliverer_free(loop->deliverer);
   ch_retention_free(loop->retention);
+  ch_retell_free(loop->retell);
+  if (loop->config.told) ch_told_save(loop->config.told);
   ch_turn_loop_fini(&loop->turns);
   ch_metrics_http_free(loop->http);
   for (int role = 0; role < FAULTY_COUNT; role++) ch_free(alloc, loop->told_faults[role]);

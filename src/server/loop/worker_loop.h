@@ -13,6 +13,7 @@
 #include "server/loop/metrics.h"
 #include "server/loop/retention.h"
 #include "server/loop/role_loop.h"
+#include "server/loop/told.h"
 #include "server/role/deliverer.h"
 #include "server/role/sequencer.h"
 
@@ -28,6 +29,7 @@ typedef struct ch_worker_loop_config {
   ch_sequencer_config sequencer;
   ch_deliverer_config deliverer;
   ch_retention_config retention;
+  ch_told *told; /* NULL: not kept; borrowed, and the loop's while it lives */
   int metrics_fd; /* -1: none; taken over, also on an error */
   /* On the loop's thread. A partition stands still (chat/server.h, CHAT_SERVER_FAULT): told once for each; and a change of `drained`. */
   void (*faulted)(void *arg, const char *role, uint32_t partition, int error);

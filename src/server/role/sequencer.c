@@ -173,6 +173,12 @@ static size_t keep_unwritten(chat_log_append *op) {
   return op->count = kept;
 }
 
+static void note_tasks(ch_partition *partition, const chat_log_append *op) {
+  uint64_t *last = &partition->sequencer->stats.tasks_position;
+  for (size_t i = 0; i < op->count; i++)
+    if (op->records[i].position > *last) *last = op->records[i].position;
+}
+
 /* Is there anything of it to be done again? */
 static bool has_left(chat_op *op) {
   return op->kind != CHAT_OP_LOG_APPEND || keep_unwritten((chat_log_append *)(void *)op) > 0;
@@ -208,6 +214,7 @@ static void fail(ch_partition *partition, chat_op *op) {
 
 static void back_to_steps(ch_partition *partition, chat_op *op, ch_now now) {
   bool is_passing = ch_status_is_passing(op->status);
+  if (op->kind == CHAT_OP_LOG_APPEND) note_tasks(partition, (const chat_log_append *)(const void *)op);
   if (op->kind == CHAT_OP_LOG_CONSUMED || partition->state != CH_PARTITION_WORKING) drop(partition, op);
   else if (is_passing && has_left(op)) park(partition, op, now);
   else if (op->status && !is_passing) fail(partition, op);

@@ -47,6 +47,7 @@ int ch_sequencer_fault(const ch_sequencer *sequencer, uint32_t partition);
 typedef struct ch_sequencer_stats {
   uint64_t committed, refused, dup, gap, batches, retries;
   uint64_t position; /* stored, of the partition assigned last */
+  uint64_t tasks_position; /* of what was last put into "deliveries", where that has one partition; the tasks of all up to `position` are there */
 } ch_sequencer_stats;
 const ch_sequencer_stats *ch_sequencer_get_stats(const ch_sequencer *sequencer);
 

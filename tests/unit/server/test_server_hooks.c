@@ -3,6 +3,7 @@
 #define _XOPEN_SOURCE 700
 
 #include <pthread.h>
+#include <sys/wait.h>
 
 #include "unit/core/run.h"
 #include "unit/server/served.h"
@@ -18,7 +19,7 @@ typedef struct question {
   char user[CHAT_USER_ID_MAX + 1], other[CHAT_USER_ID_MAX + 1], text[64];
 } question;
 
-enum { QUESTIONS_MAX = 256 };
+enum { QUESTIONS_MAX = 1024 };
 
 typedef struct desk {
   pthread_mutex_t lock;
@@ -333,6 +334,112 @@ START_TEST(what_was_stored_is_told_until_it_is_taken) {
 }
 END_TEST
 
+/* What was not taken before a stop is told by the next server, and nothing in between is left out. */
+START_TEST(what_was_stored_is_told_over_a_restart) {
+  char folder[64];
+  served_folder(folder);
+  desk stored;
+  desk_init(&stored, 1);
+  chat_hooks hooks = hooks_of(&stored);
+  hooks.after_store = on_stored;
+  chat_server *server = served_new(&hooks);
+  served_keep_in(server, folder);
+  served_start(server);
+  chat_server_send send = served_direct("alice", "bob", "first");
+  ck_assert_int_eq(chat_server_request_send(server, 1, &send), 0);
+  ck_assert_int_eq(served_status(server, 1), 0);
+  question lost = await_question(&stored);
+  send = served_direct("alice", "bob", "second");
+  ck_assert_int_eq(chat_server_request_send(server, 2, &send), 0);
+  ck_assert_int_eq(served_status(server, 2), 0);
+  ck_assert_int_eq(chat_server_stop(server, 100), CHAT_E_TIMEOUT); /* it is still with the hook */
+  chat_server_free(server);
+  chat_ticket_answer(lost.ticket, 0); /* the server is gone: only the ticket's memory goes */
+
+  desk_init(&stored, 0);
+  server = served_new(&hooks);
+  served_keep_in(server, folder);
+  served_start(server);
+  bool told[3] = {false};
+  while (!told[1] || !told[2]) {
+    question again = await_question(&stored);
+    ck_assert_uint_le(again.seq, 2);
+    ck_assert_str_eq(again.text, again.seq == 1 ? "first" : "second");
+    told[again.seq] = true;
+  }
+  served_end(server);
+  served_folder_remove(folder);
+}
+END_TEST
+
+enum { STORED = 300, TAKEN = 120 };
+
+/* Takes the first TAKEN and leaves the next one lying. */
+static void take_some(void *arg, chat_ticket *ticket, const chat_stored *stored) {
+  (void)arg;
+  if (stored->seq <= TAKEN) chat_ticket_answer(ticket, 0);
+}
+
+/* In a process of its own, which ends by kill -9 once all is stored. One in ten is of a stranger, and so has no row. */
+static void store_and_die(const char *folder) {
+  chat_hooks hooks = {.size = sizeof hooks, .after_store = take_some};
+  chat_server *server = served_new(&hooks);
+  served_keep_in(server, folder);
+  served_start(server);
+  uint8_t id[16], same[16] = {4};
+  served_group(server, "alice", "bob", id);
+  for (uint64_t n = 2; n <= STORED; n++) {
+    if (n % 10 == 0) ck_assert_int_eq(chat_server_request_remove(server, 2, id, "stranger", 8), 0);
+    if (n % 10 == 0) ck_assert_int_eq(served_status(server, 2), 0);
+    chat_server_send send = served_message("robot", id, "the same again");
+    send.as_system = 1;
+    send.client_id = same; /* only their places tell them apart */
+    ck_assert_int_eq(chat_server_request_send(server, 1, &send), 0);
+    ck_assert_int_eq(served_status(server, 1), 0);
+  }
+  served_history(server, id, STORED);
+  raise(SIGKILL);
+}
+
+/* Nothing that was not taken is left out; and what was taken is not told for ever. */
+START_TEST(what_was_stored_is_told_over_a_kill) {
+  char folder[64];
+  served_folder(folder);
+  pid_t child = fork();
+  if (child == 0) store_and_die(folder);
+  int status;
+  ck_assert_int_eq(waitpid(child, &status, 0), child);
+  ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+
+  static desk stored;
+  desk_init(&stored, 0);
+  chat_hooks hooks = hooks_of(&stored);
+  hooks.after_store = on_stored;
+  chat_server *server = served_new(&hooks);
+  served_keep_in(server, folder);
+  served_start(server);
+  static bool told[STORED + 1];
+  for (size_t left = STORED - TAKEN; left > 0;) {
+    question again = await_question(&stored);
+    ck_assert_uint_le(again.seq, STORED);
+    if (again.seq > TAKEN && !told[again.seq]) left--;
+    told[again.seq] = true;
+  }
+  served_end(server);
+
+  desk_init(&stored, 0);
+  server = served_new(&hooks);
+  served_keep_in(server, folder);
+  served_start(server);
+  chat_server_send send = served_direct("alice", "bob", "new");
+  ck_assert_int_eq(chat_server_request_send(server, 1, &send), 0);
+  ck_assert_int_eq(served_status(server, 1), 0);
+  ck_assert_str_eq(await_question(&stored).text, "new");
+  served_end(server);
+  served_folder_remove(folder);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------ stop */
 
 START_TEST(hooks_that_are_outstanding_do_not_hold_up_stop) {
@@ -368,6 +475,8 @@ int main(void) {
       {each_action_is_asked_about_and_may_be_forbidden, 0},
       {an_action_that_is_allowed_happens, 0},
       {what_was_stored_is_told_until_it_is_taken, 0},
+      {what_was_stored_is_told_over_a_restart, 0},
+      {what_was_stored_is_told_over_a_kill, 0},
       {hooks_that_are_outstanding_do_not_hold_up_stop, 0},
   };
   return RUN_TESTS("server_hooks", rows);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/loop/retention_file.h"
+#include "server/loop/number_file.h"
 
 #include <chat/chat.h>
 #include <inttypes.h>
@@ -8,13 +8,12 @@
 
 enum { PATH_LEN_MAX = 4096 };
 
-uint64_t ch_retention_file_load(const char *path) {
-  uint64_t horizon_ms = 0;
+bool ch_number_file_load(const char *path, uint64_t *number) {
   FILE *file = fopen(path, "re");
-  if (!file) return 0;
-  if (fscanf(file, "%20" SCNu64, &horizon_ms) != 1) horizon_ms = 0;
+  if (!file) return false;
+  bool is_read = fscanf(file, "%20" SCNu64, number) == 1;
   fclose(file);
-  return horizon_ms;
+  return is_read;
 }
 
 static int write_number(const char *path, uint64_t number) {
@@ -25,10 +24,10 @@ static int write_number(const char *path, uint64_t number) {
   return fclose(file) == 0 && written > 0 && synced == 0 ? 0 : CHAT_E_IO;
 }
 
-int ch_retention_file_save(const char *path, uint64_t horizon_ms) {
+int ch_number_file_save(const char *path, uint64_t number) {
   char next[PATH_LEN_MAX];
   if (snprintf(next, sizeof next, "%s-next", path) >= (int)sizeof next) return CHAT_E_IO;
-  if (write_number(next, horizon_ms) == 0 && rename(next, path) == 0) return 0;
+  if (write_number(next, number) == 0 && rename(next, path) == 0) return 0;
   unlink(next);
   return CHAT_E_IO;
 }
