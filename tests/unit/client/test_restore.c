@@ -164,6 +164,27 @@ START_TEST(other_content_under_the_id_is_a_conflict) {
 }
 END_TEST
 
+/* Found where nobody looked when it came: a page of history that was filled in. */
+START_TEST(proven_by_a_row_that_is_in_the_cache) {
+  for (int other = 0; other < 2; other++) {
+    const ch_client_message *first;
+    script *s = restored_and_told(&first);
+    become_b(s);
+    const ch_client_message *retire = script_last(s, CH_SEND);
+    chat_row far = script_row_of(first, 50), row = script_row_of(retire, 2);
+    if (other) far.payload = script_payload(s, "something else");
+    const chat_cache_vtable *cache = s->cache->vtable;
+    ck_assert_int_eq(cache->begin(s->cache->self), 0);
+    ck_assert_int_eq(cache->row_put(s->cache->self, &far), 0);
+    ck_assert_int_eq(cache->commit(s->cache->self, 0), 0);
+    script_live(s, 20, 21, &row, 1);
+    ck_assert_uint_eq(count_events(s, CHAT_EVENT_OUTBOX, other ? CHAT_E_CONFLICT : 0), other ? 1 : 2); /* that of the retirement too */
+    ck_assert_uint_eq(script_bob_now(s).pending, 1);
+    script_free(s);
+  }
+}
+END_TEST
+
 /* Taken back before the copy was used: not found means that it never was applied, and that is what the person wanted. */
 START_TEST(discarded_row_ends_as_canceled) {
   const ch_client_message *first;
@@ -308,6 +329,7 @@ int main(void) {
       {retirement_found_by_range, 0},
       {parked_rows_wait_and_new_ones_do_not, 0},
       {other_content_under_the_id_is_a_conflict, 0},
+      {proven_by_a_row_that_is_in_the_cache, 0},
       {discarded_row_ends_as_canceled, 0},
       {floor_passed_gives_drafts, 0},
       {restored_twice, 0},
