@@ -570,7 +570,7 @@ typedef struct chat_transport_vtable {
   int (*open)(void *self, const chat_transport_target *target); /* begins; OPEN or CLOSED follows. CHAT_E_INVALID: url; CHAT_E_BUSY: is open */
   int (*send)(void *self, chat_bytes message); /* copied; CHAT_E_AGAIN: 1 MiB is waiting already: later; CHAT_E_CLOSED; CHAT_E_TOO_LARGE: above CHAT_FRAME_MAX */
   int (*poll)(void *self, chat_transport_event *event); /* next event, or type NONE */
-  void (*close)(void *self); /* at once; no CLOSED event follows */
+  void (*close)(void *self); /* at once; no CLOSED event follows. A close frame need not be sent: the server sees the connection end, and the session's state does not depend on it */
   int (*wait)(void *self, int timeout_ms); /* until there may be an event, an interrupt, or the time; 0 works without waiting */
   void (*interrupt)(void *self);
   int (*fd)(void *self); /* readable when wait(0) has work to do; -1: none */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/brain/connection.h"
 
+#include <sodium.h>
 #include <string.h>
 
 #include "client/brain/owner.h"
@@ -130,7 +131,7 @@ void ch_connection_shut_out(ch_brain *brain, int status) {
 
 void ch_connection_fini(ch_brain *brain) {
   end_session(brain);
-  if (brain->connection.token) memset(brain->connection.token, 0, brain->connection.token_len);
+  if (brain->connection.token) sodium_memzero(brain->connection.token, brain->connection.token_len);
   ch_free(brain->env.alloc, brain->connection.token);
   brain->connection.token = NULL;
   brain->connection.token_len = 0;
@@ -285,7 +286,7 @@ static bool keep_token(ch_brain *brain, chat_bytes token) {
   uint8_t *copy = token.len > 0 ? ch_alloc(brain->env.alloc, token.len) : NULL;
   if (token.len > 0 && !copy) return false;
   if (copy) memcpy(copy, token.data, token.len);
-  if (connection->token) memset(connection->token, 0, connection->token_len);
+  if (connection->token) sodium_memzero(connection->token, connection->token_len);
   ch_free(brain->env.alloc, connection->token);
   connection->token = copy;
   connection->token_len = token.len;

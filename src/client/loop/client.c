@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Life of a client: made, set, started, suspended, resumed, freed. */
 #include <chat/client.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -212,6 +213,7 @@ int chat_client_start(chat_client *client) {
   if (!error) error = begin(client);
   ch_client_log_start(client, error);
   if (error) free_parts(client);
+  else sodium_memzero(client->options.token, sizeof client->options.token); /* the brain has it; a logout forgets it there */
   return error;
 }
 
@@ -245,7 +247,7 @@ void chat_client_free(chat_client *client) {
   free_parts(client);
   pthread_mutex_destroy(&client->lock);
   pthread_cond_destroy(&client->changed);
-  memset(client->options.token, 0, sizeof client->options.token);
+  sodium_memzero(client->options.token, sizeof client->options.token);
   chat_allocator alloc = client->alloc_own;
   ch_free(client->alloc ? &alloc : NULL, client);
 }

@@ -4,6 +4,8 @@
 
 #include "client/loop/client_loop.h"
 
+enum { TURN_MS = 50, FRAMES_A_TURN = 64 }; /* work of a turn that is not begun after TURN_MS is the next one's */
+
 ch_now ch_client_now(const chat_client *client) {
   return (ch_now){client->clock.elapsed_ms(client->clock.arg), client->clock.wall_ms(client->clock.arg)};
 }
@@ -61,11 +63,15 @@ static bool must_suspend_at_once(chat_client *client, ch_now now) {
 
 /* Each of a thousand may be a durable commit: who suspends or frees the client does not wait for them all. What is not begun by a suspend's deadline is refused by the
  * suspended brain. */
-static void take_notes(chat_client *client) {
+static void take_notes(chat_client *client, uint64_t by_ms) {
   ch_note *note = ch_notes_take(client);
   while (note) {
     ch_note *next = note->next;
     ch_now now = ch_client_now(client);
+    if (now.elapsed_ms >= by_ms) {
+      ch_notes_give_back(client, note);
+      return;
+    }
     if (must_suspend_at_once(client, now)) ch_brain_suspend(client->brain, now);
     if (!stopping(client)) handlers[note->kind](client, note);
     ch_note_free(client, note);
@@ -123,10 +129,8 @@ static void settle(chat_client *client) {
   write_frames(client);
 }
 
-enum { FRAMES_A_TURN = 64 };
-
-static void read_transport(chat_client *client) {
-  for (int i = 0; i < FRAMES_A_TURN && read_one(client); i++) settle(client);
+static void read_transport(chat_client *client, uint64_t by_ms) {
+  for (int i = 0; i < FRAMES_A_TURN && ch_client_now(client).elapsed_ms < by_ms && read_one(client); i++) settle(client);
 }
 
 /* ------------------------------------------------------------------------------------------------ suspend, resume */
@@ -139,7 +143,7 @@ static void set_phase(chat_client *client, int phase) {
 }
 
 static void suspend_now(chat_client *client) {
-  take_notes(client); /* accepted before the suspend: each gets its reply */
+  take_notes(client, CH_NEVER_MS); /* accepted before the suspend: each gets its reply */
   ch_brain_suspend(client->brain, ch_client_now(client));
   do_wants(client);
   client->transport->vtable->close(client->transport->self);
@@ -177,9 +181,10 @@ int64_t ch_client_until_deadline_ms(chat_client *client) {
 void ch_client_turn(chat_client *client, int timeout_ms) {
   client->transport->vtable->wait(client->transport->self, timeout_ms);
   change_phase(client);
-  take_notes(client);
+  uint64_t by_ms = ch_client_now(client).elapsed_ms + TURN_MS;
+  take_notes(client, by_ms);
   settle(client);
-  read_transport(client);
+  read_transport(client, by_ms);
   ch_now now = ch_client_now(client);
   if (ch_brain_deadline_ms(client->brain) <= now.elapsed_ms) ch_brain_tick(client->brain, now);
   settle(client);

@@ -103,6 +103,7 @@ void ch_note_free(chat_client *client, ch_note *note);
 /* Gives the note to the driver: 0, or CHAT_E_BUSY, CHAT_E_SUSPENDED, CHAT_E_CLOSED; the note is freed then. */
 int ch_note_post(chat_client *client, ch_note *note);
 ch_note *ch_notes_take(chat_client *client); /* all, in order */
+void ch_notes_give_back(chat_client *client, ch_note *first); /* the rest of what was taken, to be taken again in the next turn */
 
 /* client_log.c */
 void ch_client_log_start(chat_client *client, int error);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <sodium.h>
+
 #include "client/loop/client_loop.h"
 
 ch_note *ch_note_new(chat_client *client, ch_note_kind kind) {
@@ -18,6 +20,7 @@ ch_note *ch_note_new(chat_client *client, ch_note_kind kind) {
 
 void ch_note_free(chat_client *client, ch_note *note) {
   if (!note) return;
+  if (note->kind == CH_NOTE_TOKEN) sodium_memzero((void *)(uintptr_t)note->text.data, note->text.len); /* its copy in the arena */
   if (note->reply) ch_client_event_free(note->reply);
   ch_arena_fini(&note->arena);
   ch_free(client->alloc, note);
@@ -61,4 +64,16 @@ ch_note *ch_notes_take(chat_client *client) {
   client->first_note = client->last_note = NULL;
   pthread_mutex_unlock(&client->lock);
   return first;
+}
+
+void ch_notes_give_back(chat_client *client, ch_note *first) {
+  ch_note *last = first;
+  while (last->next)
+    last = last->next;
+  pthread_mutex_lock(&client->lock);
+  last->next = client->first_note;
+  if (!client->last_note) client->last_note = last;
+  client->first_note = first;
+  pthread_mutex_unlock(&client->lock);
+  client->transport->vtable->interrupt(client->transport->self); /* the next turn does not wait */
 }

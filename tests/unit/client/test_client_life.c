@@ -440,6 +440,38 @@ START_TEST(driven_by_the_caller_many_replies) {
 }
 END_TEST
 
+static uint64_t clock_hurries(void *arg) {
+  return ((test_clock *)arg)->elapsed_ms++;
+}
+
+/* A machine on which each look at the clock costs a millisecond: one call does not do all the work, and says that there is more. */
+START_TEST(process_gives_up_its_turn) {
+  puppet *p = puppet_new();
+  test_clock time = {1000};
+  chat_clock clock = {clock_hurries, clock_wall, &time};
+  chat_client_config config = {.size = sizeof config, .transport = &p->transport, .clock = &clock};
+  chat_client *client;
+  ck_assert_int_eq(chat_client_new(CHAT_API_VERSION, &config, &client), 0);
+  ck_assert_int_eq(chat_client_set(client, "caller-driven", "on"), 0);
+  ck_assert_int_eq(chat_client_start(client), 0);
+  process_all(client);
+  for (uint64_t tag = 1; tag <= 500; tag++)
+    ck_assert_int_eq(chat_client_whoami(client, tag), 0);
+  uint64_t tag = 1, turns = 0;
+  for (; tag <= 500; turns++) {
+    ck_assert(is_due(client));
+    uint64_t begun_ms = time.elapsed_ms;
+    ck_assert_int_eq(chat_client_process(client), 0);
+    ck_assert_uint_le(time.elapsed_ms - begun_ms, 100);
+    for (const chat_event *event = chat_client_wait(client, 0); event; event = chat_client_wait(client, 0))
+      if (event->type == CHAT_EVENT_REPLY) ck_assert_uint_eq(event->tag, tag++);
+  }
+  ck_assert_uint_gt(turns, 5);
+  chat_client_free(client);
+  puppet_free(p);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------ several */
 
 START_TEST(several_in_a_process) {
@@ -491,6 +523,7 @@ int main(void) {
       {suspend_keeps_its_deadline, 0},
       {driven_by_the_caller, 0},
       {driven_by_the_caller_many_replies, 0},
+      {process_gives_up_its_turn, 0},
       {several_in_a_process, 0},
   };
   return RUN_TESTS("client life", rows);
