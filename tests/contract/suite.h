@@ -20,7 +20,8 @@ typedef struct contract_version {
 /* What port.c needs to know of a kind. */
 typedef struct port_subject {
   const chat_backend *backend;  /* opened by the version */
-  chat_op *(*quick)(void);      /* makes an op that ends with 0 */
+  chat_op *(*quick)(void);      /* makes an op that does not wait for anything … */
+  int quick_status;             /* … and ends with this */
   chat_op *(*long_poll)(void);  /* makes one that waits, as long as nothing happens; NULL: the kind has none */
 } port_subject;
 

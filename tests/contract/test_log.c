@@ -488,5 +488,5 @@ int main(void) {
       {"the example, messages", open_custom_messages, close_mem},
       {"the example, deliveries", open_custom_deliveries, close_mem},
   };
-  return contract_run(&(contract_suite){"log", CONTRACT_LIST(versions), CONTRACT_LIST(tests), {&backend, quick, long_poll}});
+  return contract_run(&(contract_suite){"log", CONTRACT_LIST(versions), CONTRACT_LIST(tests), {&backend, quick, 0, long_poll}});
 }

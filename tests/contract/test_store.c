@@ -1261,7 +1261,7 @@ int main(void) {
       {"sqlite", open_sqlite, close_sqlite},
       {"mem", open_mem_written, close_mem},
   };
-  int failed = contract_run(&(contract_suite){"store", CONTRACT_LIST(versions), CONTRACT_LIST(all), {&bench.backend, quick, NULL}});
+  int failed = contract_run(&(contract_suite){"store", CONTRACT_LIST(versions), CONTRACT_LIST(all), {&bench.backend, quick, 0, NULL}});
   failed |= contract_run(&(contract_suite){"store that derives heads", versions, 2, CONTRACT_LIST(derived), {0}});
   failed |= contract_run(&(contract_suite){"store that does not", versions + 2, 1, CONTRACT_LIST(written), {0}});
   return failed;
