@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a store owes (chat/backend.h, "store"), held against store_mem (with heads that are derived, and with heads that are written) and store_sqlite. What is the embedded store's own
- * is tests/unit/backend/test_store_sqlite.c.
+ * is tests/unit/backend/test_store_sqlite.c; store_random.c compares whole histories.
  */
 #define _DEFAULT_SOURCE
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #include "backend/store_mem.h"
 #include "backend/store_sqlite/store_sqlite.h"
+#include "contract/store_random.h"
 #include "contract/suite.h"
 #include "core/partition.h"
 #include "unit/backend/store_example.h"
@@ -1264,5 +1265,5 @@ int main(void) {
   int failed = contract_run(&(contract_suite){"store", CONTRACT_LIST(versions), CONTRACT_LIST(all), {&bench.backend, quick, 0, NULL}});
   failed |= contract_run(&(contract_suite){"store that derives heads", versions, 2, CONTRACT_LIST(derived), {0}});
   failed |= contract_run(&(contract_suite){"store that does not", versions + 2, 1, CONTRACT_LIST(written), {0}});
-  return failed;
+  return failed | store_random_run();
 }
