@@ -450,7 +450,8 @@ static void do_search(void) {
 static const struct {
   void (*fn)(void);
   uint32_t weight;
-} moves[] = {{do_apply, 40}, {do_replay, 10}, {do_watermarks, 6}, {do_device, 8}, {do_prune, 2}, {do_state, 8}, {do_range, 12}, {do_heads, 12}, {do_position, 2}, {do_members, 6}, {do_devices, 2}, {do_search, 4}};
+} moves[] = {{do_apply, 40}, {do_replay, 10}, {do_watermarks, 6}, {do_device, 8}, {do_prune, 2},   {do_state, 8},
+             {do_range, 12}, {do_heads, 12},  {do_position, 2},   {do_members, 6}, {do_devices, 2}, {do_search, 4}};
 
 static void move(void) {
   uint32_t total = 0;
