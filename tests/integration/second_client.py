@@ -74,6 +74,7 @@ class Client:
     def __init__(self, path, url, token):
         self.store = Store(path)
         self.url, self.token = url, token
+        self.options = {}        # of the WebSocket, such as ssl
         self.connection = None
         self.welcome = None
         self.goodbye = None
@@ -92,7 +93,7 @@ class Client:
     async def connect(self):
         device_id, device_session = self.store.rows("SELECT device_id, device_session FROM me")[0]
         self._fresh.clear()
-        self.connection = await Connection.open(self.url)
+        self.connection = await Connection.open(self.url, **self.options)
         reply = await self.connection.hello(self.token, device_id=device_id, device_session=device_session)
         name, body = body_of(reply)
         if name == "error":

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""wss:// from end to end: chatd with a certificate of the test's own authority, the library's client (through the program `chat`) and the second one."""
+import asyncio
+import signal
+import ssl
+import time
+
+import pytest
+
+from certificates import Authority
+from chatd import Chatd
+from cli import Person
+from raw_websocket import RawSocket
+from second_client import Client
+from wire import DEADLINE_S, body_of, direct_id, login
+
+UNREACHABLE = 3  # exit code of chat
+GIVE_UP_S = 4    # it tries again until then
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def good(authority):
+    return authority.certificate("good")
+
+
+@pytest.fixture(scope="module")
+def served(good):
+    with Chatd(*good.options) as running:
+        yield running
+
+
+def wss(chatd, host="localhost"):
+    return f"wss://{host}:{chatd.port}"
+
+
+def logs_in(folder, chatd, *options, name="ann", host="localhost"):
+    person = Person(name, chatd, folder, login=False)
+    person("login", wss(chatd, host), f"dev:{name}", *options)
+    return person
+
+
+def does_not_trust(folder, chatd, *options):
+    person = Person("wary", chatd, folder, login=False)
+    done = person("login", wss(chatd), "dev:wary", "--timeout", str(GIVE_UP_S), *options, code=UNREACHABLE)
+    assert "CHAT_E_TLS" in done.err, done.err
+
+
+def test_two_people_over_tls(served, authority, tmp_path):
+    ann, bob = (logs_in(tmp_path, served, "--ca-file", str(authority.path), name=name) for name in ("ann", "bob"))
+    ann("send", "bob", "sealed on the way")
+    assert bob.said("ann") == [("ann", "sealed on the way")]
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_name_and_an_address(served, authority, tmp_path, host):
+    logs_in(tmp_path, served, "--ca-file", str(authority.path), host=host)
+
+
+def test_pins(served, authority, good, tmp_path):
+    """Beside the authority, or instead of one."""
+    logs_in(tmp_path, served, "--ca-file", str(authority.path), "--pin-sha256", good.pin, name="both")
+    logs_in(tmp_path, served, "--ca-file", "none", "--pin-sha256", good.pin, name="alone")
+    wrong = "0" * 64
+    does_not_trust(tmp_path, served, "--ca-file", str(authority.path), "--pin-sha256", wrong)
+    does_not_trust(tmp_path, served, "--ca-file", "none", "--pin-sha256", wrong)
+
+
+def test_an_authority_that_is_not_trusted(served, tmp_path):
+    does_not_trust(tmp_path, served)
+    another = Authority(tmp_path, "another authority")
+    does_not_trust(tmp_path, served, "--ca-file", str(another.path))
+
+
+BAD = {
+    "of another host": dict(hosts="DNS:other.example,IP:192.0.2.1"),
+    "of a part of the host's name": dict(hosts="DNS:local"),
+    "that has ended": dict(days=0),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_certificates_that_are_no_good(authority, tmp_path, what):
+    certificate = authority.certificate(what, **BAD[what])
+    time.sleep(1.1)  # one of 0 days ends with the second in which it was made
+    with Chatd(*certificate.options) as chatd:
+        does_not_trust(tmp_path, chatd, "--ca-file", str(authority.path))
+        logs_in(tmp_path, chatd, "--ca-file", "none", "--pin-sha256", certificate.pin)  # the server is up, and a pin alone asks for no more
+
+
+def test_tls_and_plain_text_do_not_mix(served, authority, server, tmp_path):
+    person = Person("ann", served, tmp_path, login=False)
+    person("login", f"ws://localhost:{served.port}", "dev:ann", "--timeout", str(GIVE_UP_S), code=UNREACHABLE)
+    person("login", f"wss://localhost:{server.port}", "dev:ann", "--timeout", str(GIVE_UP_S), "--ca-file", str(authority.path), code=UNREACHABLE)
+
+
+def trusting(authority, newest=None):
+    context = ssl.create_default_context(cafile=authority.path)
+    if newest:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = newest
+    return context
+
+
+def test_the_second_client_over_tls(served, authority, tmp_path):
+    async def run():
+        client = Client(tmp_path / "ann.db", wss(served), b"dev:second")
+        client.options = {"ssl": trusting(authority)}
+        await client.connect()
+        sent = await client.say_to(b"bob", b"hello")
+        await client.until(lambda: client.state(sent) == "committed")
+        assert client.texts(direct_id(b"second", b"bob")) == [b"hello"]
+        await client.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of offering them
+def test_old_versions_of_tls_are_refused(served, authority):
+    async def handshake(newest):
+        _, writer = await asyncio.open_connection("localhost", served.port, ssl=trusting(authority, newest))
+        version = writer.get_extra_info("ssl_object").version()
+        writer.transport.abort()
+        return version
+
+    assert asyncio.run(handshake(ssl.TLSVersion.TLSv1_2)) == "TLSv1.2"
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        asyncio.run(handshake(ssl.TLSVersion.TLSv1_1))
+
+
+def test_garbage_at_a_tls_port(served, authority):
+    """What is no handshake, and one that stops in the middle, end by their deadline; others are served."""
+    async def answer(data):
+        async with await RawSocket.open(served.port) as raw:
+            await raw.put(data)
+            return await raw.rest()
+
+    async def run():
+        hello = bytes.fromhex("1603010200010001fc0303") + bytes(100)
+        garbage = asyncio.gather(*map(answer, [b"", b"GET / HTTP/1.1\r\n\r\n", bytes(1000), b"\xff" * 1000, hello]))
+        connection, _ = await login(wss(served), b"dev:meanwhile", ssl=trusting(authority))
+        await connection.close()
+        assert not any(b"101" in got for got in await garbage)
+
+    asyncio.run(run())
+
+
+def test_a_new_certificate_without_a_restart(authority, tmp_path):
+    """SIGHUP: new connections get it, old ones stay. One that is damaged is not taken."""
+    serving = authority.certificate("serving")
+    new = authority.certificate("new")
+
+    def shown():
+        return ssl.get_server_certificate(("127.0.0.1", chatd.port))
+
+    def until(certificate):
+        chatd.signal(signal.SIGHUP)
+        end = time.monotonic() + DEADLINE_S
+        while ssl.PEM_cert_to_DER_cert(shown()) != ssl.PEM_cert_to_DER_cert(certificate):
+            assert time.monotonic() < end, chatd.log()
+            time.sleep(0.05)
+
+    async def run():
+        connection, _ = await login(wss(chatd), b"dev:ann", ssl=trusting(authority))
+        serving.become(new)
+        await asyncio.to_thread(until, new.path.read_text())
+        assert body_of(await connection.ask(heartbeat={}))[0] == "heartbeat_reply"
+        await connection.close()
+        serving.path.write_text("rubbish")
+        chatd.signal(signal.SIGHUP)
+        while "certificates are not good" not in chatd.log():
+            await asyncio.sleep(0.05)
+        connection, _ = await login(wss(chatd), b"dev:ann", ssl=trusting(authority))
+        await connection.close()
+
+    with Chatd(*serving.options, folder=tmp_path) as chatd:
+        asyncio.run(asyncio.wait_for(run(), 2 * DEADLINE_S))
+
+
+def test_what_does_not_start(good, authority, tmp_path):
+    other = authority.certificate("other")
+    for options in ([f"--tls-cert={good.path}"], [f"--tls-key={good.key}"], [f"--tls-cert={good.path}", f"--tls-key={other.key}"],
+                    [f"--tls-cert={tmp_path / 'none.pem'}", f"--tls-key={good.key}"]):
+        refused = Chatd(*options, folder=tmp_path)
+        with pytest.raises(RuntimeError, match="did not start"):
+            refused.start()
+        assert "tls" in refused.log(), options
