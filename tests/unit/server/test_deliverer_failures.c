@@ -213,6 +213,22 @@ START_TEST(what_is_owed_meanwhile_is_raised_as_well) {
 }
 END_TEST
 
+/* Where heads are derived a task carries the position of its state; a sequencer that took over may append one of a lower position again. */
+START_TEST(the_highest_position_is_raised_again) {
+  config.store_derives_heads = 1;
+  begin();
+  ch_task task = event_task("a", 1, 1);
+  log_tasks_at(60, &task, 1);
+  log_tasks_at(55, &task, 1);
+  reads(2);
+  give(take_raise("a", 60), CHAT_E_UNKNOWN);
+  ck_assert_uint_eq(stats()->records, 2);
+  pass_time(RETRY_MS);
+  raises("a", 60, 0);
+  deliverer_end();
+}
+END_TEST
+
 /* Volatile tasks and channels' events are hints: dropped, and the directory is left alone for a while. */
 START_TEST(without_the_directory_hints_are_dropped) {
   ch_task verdict = {.kind = CH_TASK_VERDICT, .users = users_of("a"), .user_count = 1, .u.verdict = {.code = CH_VERDICT_DUP}};
@@ -531,6 +547,7 @@ int main(void) {
       {a_directory_that_is_down_does_not_hold_up_heads, 0},
       {the_directory_is_tried_again_after_twice_the_time, 0},
       {what_is_owed_meanwhile_is_raised_as_well, 0},
+      {the_highest_position_is_raised_again, 0},
       {without_the_directory_hints_are_dropped, 0},
       {what_is_owed_is_bounded, 0},
       {a_new_owner_begins_before_the_stored_position, 0},

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The order of a batch's effects, verdicts, what is written, what is read. The rules of judgement are in test_judge.c. */
+#include <stdio.h>
+
 #include "unit/server/sequencer_peer.h"
 
 static void begin(uint64_t stored) {
@@ -443,6 +445,35 @@ START_TEST(a_channel_is_read_by_user) {
 }
 END_TEST
 
+static void log_newcomers(uint64_t client_seq, uint32_t count) {
+  chat_bytes *users = ch_arena_calloc(&kept, count, sizeof *users);
+  for (uint32_t i = 0; i < count; i++) {
+    uint8_t *name = ch_arena_alloc(&kept, 8);
+    users[i] = ch_bytes_of(name, (size_t)snprintf((char *)name, 8, "%u-%u", (unsigned)client_seq, (unsigned)i));
+  }
+  log_content(group, "alice", client_seq, (ch_content){.type = CHAT_TYPE_MEMBERS_ADD, .users = users, .user_count = count});
+}
+
+/* What is kept of one channel is bounded: above 4,096 cells it is forgotten when its batch is done. */
+START_TEST(a_channel_with_many_cells_in_memory_is_forgotten) {
+  enum { USERS_COUNT = 240, FULL_BATCHES = 4096 / USERS_COUNT };
+  log_create(CHAT_CHANNEL);
+  for (uint64_t i = 0; i <= FULL_BATCHES; i++)
+    log_newcomers(i + 2, USERS_COUNT);
+  begin(0);
+  for (uint64_t i = 0; i <= FULL_BATCHES + 1; i++) {
+    reads(1);
+    chat_store_state *op = find_op(CHAT_OP_STORE_STATE); /* for the newcomers */
+    if (op) op->state = (chat_state){.kind = i ? CHAT_CHANNEL : 0, .head = i, .member_count = i ? 2 + (i - 1) * USERS_COUNT : 0, .position = i};
+    if (op) give(op, 0);
+    all_goes_well();
+  }
+  ck_assert_uint_eq(ch_sequencer_get_stats(sequencer)->committed, FULL_BATCHES + 2);
+  message_in(group, FULL_BATCHES + 3, true);
+  sequencer_end();
+}
+END_TEST
+
 START_TEST(each_partition_goes_its_own_way) {
   log_create(CHAT_GROUP);
   begin(0);
@@ -496,6 +527,7 @@ int main(void) {
       {a_torn_state_is_read_again, 0},
       {the_least_recently_used_states_are_forgotten, 0},
       {a_channel_is_read_by_user, 0},
+      {a_channel_with_many_cells_in_memory_is_forgotten, 0},
       {each_partition_goes_its_own_way, 0},
       {a_stop_ends_after_the_batch, 0},
   };
