@@ -148,12 +148,12 @@ static int listen_on(listening *l) {
   return show_end();
 }
 
-/* From this line on nothing is left out. What came before is in the history. */
-static void say_listening(const listening *l) {
-  chat_event live = {.type = CHAT_EVENT_STATE, .state = CHAT_STATE_LIVE};
-  if (l->s->options->json) json_print(json_event(&live));
-  else if (isatty(STDERR_FILENO)) fputs("chat: listening; ^C ends it\n", stderr);
-  show_end();
+/* From the first line on nothing is left out; what came before is in the history. That the token ends soon may have been said before. */
+static void say_listening(listening *l) {
+  session *s = l->s;
+  if (!s->options->json && isatty(STDERR_FILENO)) fputs("chat: listening; ^C ends it\n", stderr);
+  take_event(l, &(chat_event){.type = CHAT_EVENT_STATE, .state = CHAT_STATE_LIVE});
+  if (s->token_until_ms) take_event(l, &(chat_event){.type = CHAT_EVENT_TOKEN, .until_ms = s->token_until_ms});
 }
 
 static int run(listening *l, int count, char **operands) {

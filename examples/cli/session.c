@@ -128,6 +128,7 @@ void session_close(session *s) {
 /* ------------------------------------------------------------------------------------------------ steps */
 
 static void track(session *s, const chat_event *event) {
+  if (event->type == CHAT_EVENT_TOKEN && event->until_ms) s->token_until_ms = event->until_ms;
   if (event->type != CHAT_EVENT_STATE) return;
   s->state = event->state;
   s->status = event->status;

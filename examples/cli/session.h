@@ -25,6 +25,7 @@ typedef struct session {
   uint64_t last_tag;
   uint32_t state;          /* CHAT_STATE_* as last told */
   int status;              /* why */
+  uint64_t token_until_ms; /* Unix time, where the token ends soon; else 0 */
   int64_t deadline_ms, patience_ms;
   const chat_event *event; /* of the last STEP_EVENT */
   /* What happens besides the reply that is waited for; NULL: nobody wants it. */
