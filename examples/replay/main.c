@@ -267,9 +267,15 @@ static void print_figures(double began, const struct chatd *d) {
   printf("  CPU: chatd %.1f s, clients %.1f s; %d client processes killed with -9 and started again, %d times somebody was away\n", server, clients, r.kills, r.trips);
 }
 
-static void print_how_to_go_on(void) {
-  printf("\n  Go on by hand, while a chatd runs (build/release/bin/chatd --dev-mode):\n"
-         "    build/release/examples/hello ws://127.0.0.1:8300/ dev:alice bob \"hello\"\n");
+/* For two people, each in a terminal. Their profiles lie with the data of this run, which knows them and no other server. */
+static void print_how_to_go_on(const char *url) {
+  static const char *const people[][2] = {{"alice", "bob"}, {"bob", "alice"}};
+  printf("\n  Go on by hand, two people in two terminals:\n");
+  for (int i = 0; i < 2; i++) {
+    const char *self = people[i][0], *other = people[i][1];
+    printf("    build/release/bin/chat --home %s/people --profile %s login %s dev:%s\n", r.data, self, url, self);
+    printf("    build/release/bin/chat --home %s/people --profile %s open %s\n", r.data, self, other);
+  }
 }
 
 static bool replay_all(void) {
@@ -340,11 +346,11 @@ int main(int argc, char **argv) {
   bool good = replay_all();
   if (good) print_figures(began, &d);
   if (good && r.keep && r.tty) {
-    print_how_to_go_on();
+    print_how_to_go_on(r.w.url);
     printf("  chatd goes on as process %d; end it with: kill %d\n", (int)d.pid, (int)d.pid);
     return 0;
   }
-  if (good) print_how_to_go_on();
+  if (good) printf("\n  In a terminal chatd would go on now. To chat by hand: build/release/bin/chatd --dev-mode, and then README.md\n");
   good = chatd_stop(&d) && good;
   printf(good ? "  proven\n" : "  NOT proven\n");
   return good ? 0 : 1;

@@ -9,6 +9,7 @@ import time
 import uuid
 
 import pytest
+from chatd import ROOT
 from cli import Person, eventually, live
 
 HEX = re.compile(r"^[0-9a-f]{32}$")
@@ -452,4 +453,7 @@ def test_help_and_version(people):
     for name in "login", "send", "listen", "history", "search", "conversations", "group create", "read", "presence", "devices", "verify", "logout":
         assert re.search(rf"^  {name} ", text, re.M), name
         assert alice(*name.split(), "--help").text.startswith(f"usage: chat {name}")
+    documented = (ROOT / "docs" / "cli.md").read_text()
+    for option in re.findall(r"^  (--[a-z0-9-]+)", text, re.M):
+        assert option in documented, option
     assert re.fullmatch(r"chat \d+\.\d+\.\d+\n", alice("--version").text)
