@@ -10,9 +10,12 @@
  *   connection.c  desired and present state, back-off with full jitter, token, heartbeat            (C3, V6's spread)
  *   outbox.c      rows, numbers, prev, answers, verdicts, DUP resolution, restored databases         (C1–C8)
  *   sync.c        position, told, heads, live chain, ranges under way, order buffer                  (V2, V4, V5)
- *   timeline.c    rows to messages and pages, gap markers, ticks, search
- *   receipts.c    own watermarks (V8), others', asking for them
- *   people.c      members, presence, typing, devices
+ *   timeline.c    pages of history, gap markers, search, lists of conversations
+ *   verify.c      the cache held against the server's history
+ *   receipts.c    own watermarks (V8)
+ *   marks.c       others', asking for them, ticks
+ *   members.c     who is in a conversation
+ *   people.c      presence, typing, devices
  *   event.c       events for the embedder: arena-held, from rows and contents
  *   fact.c        what is worth a line in the log
  */

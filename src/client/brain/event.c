@@ -145,7 +145,7 @@ chat_message *ch_event_add_message(ch_client_event *event, size_t count_max) {
   return message;
 }
 
-static bool is_hidden(const ch_brain *brain, uint32_t type) {
+bool ch_type_is_hidden(const ch_brain *brain, uint32_t type) {
   const uint32_t *hidden = brain->config.types_hidden;
   while (hidden && *hidden && *hidden != type)
     hidden++;
@@ -169,7 +169,7 @@ static int copy_users(ch_client_event *event, chat_message *message, const ch_co
 /* What the payload says; of a type that is not known, or of bytes that are not of it, nothing: it shows as "unsupported". */
 static int fill_content(ch_brain *brain, ch_client_event *event, chat_message *message) {
   ch_content content;
-  if (is_hidden(brain, message->type) || ch_content_decode(message->type, message->payload, &event->arena, &content)) return 0;
+  if (ch_type_is_hidden(brain, message->type) || ch_content_decode(message->type, message->payload, &event->arena, &content)) return 0;
   message->kind = content.kind; /* decoded from the copy, so they live as long */
   message->body = content.body;
   message->meta = content.meta;

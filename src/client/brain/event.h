@@ -33,6 +33,8 @@ void ch_reply_end(ch_brain *brain, ch_client_event *reply, int status);
 void ch_events_publish(ch_brain *brain);
 void ch_events_discard(ch_brain *brain);
 
+bool ch_type_is_hidden(const ch_brain *brain, uint32_t type); /* tests only: as an older client, which does not know it */
+
 /* Bytes copied into the event. */
 chat_bytes ch_event_copy(ch_client_event *event, chat_bytes bytes, int *error);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * people.h - members, presence, typing, devices.
+ * people.h - members (members.c); what is on the screen, presence, typing, devices (people.c).
  */
 #ifndef CH_CLIENT_PEOPLE_H
 #define CH_CLIENT_PEOPLE_H
@@ -9,6 +9,11 @@
 #include "client/brain/conversation.h"
 
 enum { CH_OPEN_MAX = 16, CH_PRESENCE_MAX = 4096, CH_TYPING_EVERY_MS = 3000 };
+
+typedef struct ch_seen {
+  uint32_t online;
+  uint64_t seen_ms;
+} ch_seen;
 
 typedef struct ch_people {
   ch_hashmap presence; /* user → ch_seen, of conversations that are open */

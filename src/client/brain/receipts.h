@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * receipts.h - own watermarks out (P5, V8), others' in.
+ * receipts.h - own watermarks out (P5, V8); others' in, and ticks (marks.c).
  */
 #ifndef CH_CLIENT_RECEIPTS_H
 #define CH_CLIENT_RECEIPTS_H

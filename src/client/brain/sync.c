@@ -233,6 +233,15 @@ void ch_sync_reset(ch_brain *brain, ch_conversation *conversation) {
   ch_tell_resync(brain);
 }
 
+int ch_range_status_of(ch_brain *brain, ch_conversation *conversation, const ch_server_message *reply) {
+  int status = conversation ? ch_call_status(brain, reply) : CHAT_E_NOT_FOUND;
+  if (status) return status;
+  if (memcmp(reply->u.range_reply.conversation_id, conversation->kept.row.conversation_id, 16) != 0) return CHAT_E_PROTOCOL;
+  if (reply->u.range_reply.status != CH_RANGE_RESET) return 0;
+  ch_sync_reset(brain, conversation);
+  return CHAT_E_GONE;
+}
+
 static void take_range(ch_brain *brain, ch_conversation *conversation, const ch_range_reply *reply) {
   uint64_t cursor = conversation->kept.row.cursor;
   if (reply->status == CH_RANGE_RESET) {

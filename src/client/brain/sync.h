@@ -30,6 +30,8 @@ void ch_sync_told(ch_brain *brain, ch_conversation *conversation, uint64_t head)
 void ch_sync_fetch_all(ch_brain *brain);
 /* RESET: what the numbers mean is not known any more. All that is stored under them is forgotten, and a sync says where history begins. */
 void ch_sync_reset(ch_brain *brain, ch_conversation *conversation);
+/* Of a reply to RANGE: 0: it can be stored; else why not. A RESET begins anew, and is CHAT_E_GONE. */
+int ch_range_status_of(ch_brain *brain, ch_conversation *conversation, const ch_server_message *reply);
 bool ch_sync_is_behind(const ch_brain *brain);
 
 void ch_on_heartbeat_reply(ch_brain *brain, const ch_server_message *message);

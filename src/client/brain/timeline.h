@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * timeline.h - pages of history, search, verify: what is in the cache, and what is missing there asked for.
+ * timeline.h - pages of history, search, verify (verify.c): what is in the cache, and what is missing there asked for.
  */
 #ifndef CH_CLIENT_TIMELINE_H
 #define CH_CLIENT_TIMELINE_H
