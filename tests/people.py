@@ -4,7 +4,7 @@ are shared; where it passes, the test fails with the events that came instead.""
 
 import time
 
-from libchat import Client, EventType, State, Tick
+from libchat import ChatError, Client, Error, EventType, State, Tick
 
 DEADLINE_S = 90
 
@@ -91,3 +91,28 @@ def timeline(person, conversation_id, local=False):
 
 def bodies(messages):
     return [message.text for message in messages if message.body]
+
+
+def same_everywhere(conversation_id, *people):
+    """Everybody has the same events in the same order, dense from 1, and nothing waits; the timeline."""
+    timelines = [timeline(person, conversation_id) for person in people]
+    seqs = [message.seq for message in timelines[0]]
+    assert seqs == list(range(1, len(seqs) + 1))
+    keys = [[(message.seq, message.message_id, message.client_id, message.payload) for message in one] for one in timelines]
+    assert all(one == keys[0] for one in keys)
+    return timelines[0]
+
+
+def conversation_of(person, conversation_id):
+    """As the person's own database has it; None: not heard of yet."""
+    try:
+        return done(person.conversation(conversation_id)).conversation
+    except ChatError as error:
+        if error.code != Error.NOT_FOUND:
+            raise
+        return None
+
+
+def until_caught_up(person, conversation_id, seq):
+    """The person's own database has everything up to seq."""
+    return eventually(lambda: conversation_of(person, conversation_id), lambda now: now and now.cursor >= seq)
