@@ -226,7 +226,10 @@ static void spend_token(ch_brain *brain, int status) {
 
 static void refused_hello(ch_brain *brain, const ch_error *error) {
   switch (error->code) {
-  case CHAT_E_CONFLICT: ch_restore_begin(brain); break;
+  case CHAT_E_CONFLICT:
+    if (brain->database.identity.has_device) ch_restore_begin(brain);
+    else ch_connection_lose(brain, CHAT_E_PROTOCOL); /* there is no device that could be a copy */
+    break;
   case CHAT_E_EXPIRED: spend_token(brain, CHAT_E_EXPIRED); break;
   case CHAT_E_AUTH:
     ch_connection_shut_out(brain, CHAT_E_AUTH);
@@ -249,7 +252,7 @@ void ch_on_error(ch_brain *brain, const ch_server_message *message) {
 void ch_on_goodbye(ch_brain *brain, const ch_server_message *message) {
   const ch_goodbye *goodbye = &message->u.goodbye;
   switch (goodbye->code) {
-  case CHAT_E_AGAIN: ch_connection_drop(brain, CHAT_E_AGAIN, ch_random_below(brain, (uint64_t)goodbye->reconnect_after_ms + 1)); break;
+  case CHAT_E_AGAIN: ch_connection_drop(brain, CHAT_E_AGAIN, ch_later(ch_random_below(brain, (uint64_t)goodbye->reconnect_after_ms + 1), backoff_ms(brain))); break;
   case CHAT_E_REPLACED:
   case CHAT_E_REVOKED:
   case CHAT_E_AUTH: ch_connection_shut_out(brain, goodbye->code); break;
