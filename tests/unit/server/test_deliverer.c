@@ -127,12 +127,13 @@ END_TEST
 
 /* --- volatile tasks, channels --- */
 
+/* The letters of the devices that are addressed. */
 static void names_of(const chat_link_send *link, char *names) {
-  *names = 0;
   for (size_t i = 0; i < link->count; i++) {
     for (size_t j = 0; j < link->deliveries[i].target_count; j++)
-      strncat(names, (const char *)link->deliveries[i].targets[j].device_id, 1);
+      *names++ = (char)link->deliveries[i].targets[j].device_id[0];
   }
+  *names = 0;
 }
 
 /* To one device, to all but one, to all: routes alone, no raise, position 0. */
