@@ -181,6 +181,13 @@ void ch_directory_mem_flush(chat_backend directory) {
   pthread_mutex_unlock(&self->lock);
 }
 
+void ch_directory_mem_new_epoch(chat_backend directory) {
+  ch_directory_mem *self = directory.self;
+  pthread_mutex_lock(&self->lock);
+  self->epoch++;
+  pthread_mutex_unlock(&self->lock);
+}
+
 size_t ch_directory_mem_user_count(chat_backend directory) {
   ch_directory_mem *self = directory.self;
   pthread_mutex_lock(&self->lock);

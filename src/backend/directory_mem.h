@@ -30,6 +30,8 @@ int ch_directory_mem_new(const ch_directory_mem_config *config, chat_backend *di
 
 /* It forgets all routes, positions, presence and subscriptions, and has a new epoch. Who watches is told that changes were lost. */
 void ch_directory_mem_flush(chat_backend directory);
+/* Another epoch and nothing else: what it has forgotten, whoever tests took away before. */
+void ch_directory_mem_new_epoch(chat_backend directory);
 /* Users remembered now. */
 size_t ch_directory_mem_user_count(chat_backend directory);
 

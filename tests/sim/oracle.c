@@ -70,6 +70,7 @@ void sim_oracle_restored(sim_device *device, uint64_t of_ms) {
     sim_intent *intent = e->value;
     if (intent->device != device) continue;
     if (intent->entered_ms >= of_ms) intent->is_forgotten = true;
+    intent->is_gone = false; /* back in the outbox, perhaps */
     if (intent->refused_ms >= of_ms) intent->is_refused = false; /* what was shown since is undone too: it may be sent again */
   }
 }

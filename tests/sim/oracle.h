@@ -20,6 +20,7 @@ typedef struct sim_intent {
   bool is_accepted;    /* ACCEPTED went out for it */
   bool is_refused;     /* the client said so */
   bool is_discarded;   /* the person took it back */
+  bool is_gone;        /* and it left the outbox at once */
   bool is_forgotten;   /* the database that held it was lost or was restored from before it */
   bool is_draft;       /* given back to the person */
   uint64_t committed_seq;
@@ -44,7 +45,9 @@ void sim_oracle_restored(sim_device *device, uint64_t of_ms);
 sim_intent *sim_oracle_intend(sim_device *device, const uint8_t conversation_id[16], const uint8_t client_id[16]);
 sim_intent *sim_oracle_intent(sim *s, const uint8_t client_id[16]); /* NULL: not a message of a person */
 
-/* Everything has healed: nothing is lost, nobody lags. */
+/* A while after everything has healed: each device knows all that concerns it. */
+void sim_oracle_nobody_lags(sim *s);
+/* Everything has healed: nothing is lost, nothing waits, nobody lags. */
 void sim_oracle_end(sim *s, struct sim_result *result);
 
 #endif

@@ -67,7 +67,7 @@ static int check_conversation(void *arg, const chat_cache_conversation *conversa
   if (last == 0) return 0;
   l->conversations++;
   if (conversation->cursor != last)
-    sim_fail(s, "P4: device %u lags: its cursor is %llu, and %llu concerns it", l->device->index, (unsigned long long)conversation->cursor, (unsigned long long)last);
+    sim_fail(s, "P4: device %u lags in a conversation of kind %u: its cursor is %llu, and %llu concerns it", l->device->index, conversation->kind, (unsigned long long)conversation->cursor, (unsigned long long)last);
   sim_oracle_cursor(l->device, truth->id, conversation->start, conversation->cursor);
   return 0;
 }
@@ -86,17 +86,22 @@ static void check_device(sim *s, sim_device *device) {
     sim_fail(s, "liveness: device %u does not run", device->index);
     return;
   }
-  cache->vtable->outbox_list(cache->self, count_pending, device);
   cache->vtable->conversation_list(cache->self, check_conversation, &found);
   uint32_t expected = conversations_of(s, (int)device->user);
   if (found.conversations != expected) sim_fail(s, "P4: device %u knows %u conversations of %u", device->index, found.conversations, expected);
 }
 
+void sim_oracle_nobody_lags(sim *s) {
+  for (uint32_t i = 0; i < s->plan.devices; i++)
+    check_device(s, s->devices[i]);
+}
+
 void sim_oracle_end(sim *s, sim_result *result) {
   sim_fleet_check(s);
   check_store(s);
+  sim_oracle_nobody_lags(s);
   for (uint32_t i = 0; i < s->plan.devices; i++)
-    check_device(s, s->devices[i]);
+    s->devices[i]->cache.inner->vtable->outbox_list(s->devices[i]->cache.inner->self, count_pending, s->devices[i]);
   for (ch_hashmap_entry *e = ch_hashmap_first(&s->oracle->intents); e; e = ch_hashmap_next(&s->oracle->intents, e))
     check_intent(s, e->value, result);
 }

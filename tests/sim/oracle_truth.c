@@ -164,6 +164,7 @@ static void check_intent(sim *s, const chat_row *row, const ch_content *content)
   if (!ch_bytes_equal(content->body, ch_bytes_text(body))) sim_fail(s, "P2: message %u was committed with another body", intent->number);
   if (memcmp(intent->conversation_id, row->conversation_id, 16) != 0) sim_fail(s, "P9: message %u was committed in another conversation", intent->number);
   if (sim_user_number(row->sender) != (int)intent->device->user) sim_fail(s, "P9: message %u was committed for another sender", intent->number);
+  if (intent->is_gone) sim_fail(s, "P10: message %u was taken back before it was sent, and is committed", intent->number);
   if (intent->is_refused) sim_fail(s, "P10: message %u was refused and is committed", intent->number);
   intent->committed_seq = row->seq;
 }

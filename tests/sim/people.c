@@ -9,7 +9,7 @@
 #include "sim/oracle.h"
 
 /* In the lower bits of a tag: what its reply is for. */
-enum { TAG_CREATE = 1, TAG_SEND = 2, TAG_OTHER = 3 };
+enum { TAG_CREATE = 1, TAG_SEND = 2, TAG_DISCARD = 3, TAG_OTHER = 4 };
 
 static uint64_t tag_of(sim_device *device, uint32_t what) {
   return ++device->tags << 8 | what;
@@ -147,7 +147,8 @@ static void meddle(sim_device *device) {
   if (!device->brain || device->is_suspended) return;
   device->cache.inner->vtable->outbox_list(device->cache.inner->self, choose, &c);
   if (c.count == 0) return;
-  ch_client_request request = {.kind = sim_chance(&s->random, 1, 2) ? CH_REQ_DISCARD : CH_REQ_RETRY, .tag = tag_of(device, TAG_OTHER), .has_client_id = 1};
+  bool discard = sim_chance(&s->random, 1, 2);
+  ch_client_request request = {.kind = discard ? CH_REQ_DISCARD : CH_REQ_RETRY, .tag = tag_of(device, discard ? TAG_DISCARD : TAG_OTHER), .has_client_id = 1};
   memcpy(request.client_id, c.client_id, 16);
   sim_intent *intent = sim_oracle_intent(s, c.client_id);
   if (intent && request.kind == CH_REQ_DISCARD) intent->is_discarded = true;
@@ -200,8 +201,24 @@ static void sent(sim *s, const chat_event *event) {
   if (intent) intent->is_entered = true;
 }
 
+static int is_it(void *arg, const chat_outbox_row *row) {
+  choosing *c = arg;
+  c->count += memcmp(row->client_id, c->client_id, 16) == 0;
+  return 0;
+}
+
+/* One that has left the outbox at once was never sent, so the person was told, it can never be committed (C8). */
+static void taken_back(sim_device *device, const chat_event *event) {
+  choosing c = {.sim = device->sim};
+  sim_intent *intent = sim_oracle_intent(device->sim, event->client_id);
+  memcpy(c.client_id, event->client_id, 16);
+  if (!intent || intent->committed_seq || device->cache.inner->vtable->outbox_list(device->cache.inner->self, is_it, &c)) return;
+  intent->is_gone = c.count == 0;
+}
+
 void sim_people_event(sim_device *device, const chat_event *event) {
   if (event->type != CHAT_EVENT_REPLY || event->status) return;
   if ((event->tag & 255) == TAG_CREATE) group_made(device->sim, event->conversation_id);
+  if ((event->tag & 255) == TAG_DISCARD) taken_back(device, event);
   if ((event->tag & 255) == TAG_SEND) sent(device->sim, event);
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/partition.h"
+#include "core/rule.h"
 #include "sim/fleet.h"
 #include "sim/network.h"
 #include "sim/op_copy.h"
@@ -84,6 +86,48 @@ static void cancel_new_ops(sim_process *process) {
   }
 }
 
+/* ---- what a store would do without S3 and V3: parts of one answer are read at different times */
+
+static chat_op *read_again(sim *s, chat_op *op) {
+  const chat_backend *store = &s->backends[SIM_STORE];
+  ch_assert(store->vtable->submit(store->self, s->ghosts[SIM_STORE], op) == 0);
+  ch_assert(store->vtable->poll(store->self, s->ghosts[SIM_STORE]) == op);
+  return op;
+}
+
+static void read_senders_late(sim *s, chat_store_state *op) {
+  chat_store_state *late = ch_op_new(NULL, CHAT_OP_STORE_STATE, sizeof *late);
+  ch_assert(late);
+  memcpy(late->conversation_id, op->conversation_id, 16);
+  late->users = op->users;
+  late->user_count = op->user_count;
+  read_again(s, &late->op);
+  op->state.senders = chat_op_alloc(&op->op, (late->state.sender_count + 1) * sizeof *op->state.senders);
+  op->state.sender_count = late->state.sender_count;
+  for (size_t i = 0; i < late->state.sender_count; i++) {
+    op->state.senders[i] = late->state.senders[i];
+    op->state.senders[i].user = chat_op_copy(&op->op, late->state.senders[i].user);
+  }
+  ch_op_free(&late->op);
+}
+
+static void read_position_late(sim *s, chat_store_heads *op) {
+  if (s->plan.embedded || op->more) return;
+  chat_store_position *late = ch_op_new(NULL, CHAT_OP_STORE_POSITION, sizeof *late);
+  ch_assert(late);
+  late->topic = CHAT_TOPIC_DELIVERIES;
+  late->partition = ch_partition_of(op->user, s->plan.delivery_partitions);
+  read_again(s, &late->op);
+  if (late->position > op->position) op->position = late->position;
+  ch_op_free(&late->op);
+}
+
+static void read_late(sim *s, chat_op *op) {
+  if (op->status) return;
+  if (!CH_RULE(S3) && op->kind == CHAT_OP_STORE_STATE) read_senders_late(s, (chat_store_state *)(void *)op);
+  if (!CH_RULE(V3) && op->kind == CHAT_OP_STORE_HEADS) read_position_late(s, (chat_store_heads *)(void *)op);
+}
+
 static void come_back(void *arg, uint64_t unused) {
   (void)unused;
   flight *f = arg;
@@ -91,6 +135,7 @@ static void come_back(void *arg, uint64_t unused) {
   chat_op *op = f->op;
   free(f);
   process->outside--;
+  read_late(process->sim, op);
   if (!process->is_alive) op->status = CHAT_E_CANCELED;
   sim_trace(process->sim, op->kind * 64 + (uint64_t)-op->status);
   complete(process, op);
@@ -119,9 +164,19 @@ static void forget_positions(sim *s, chat_op *op) {
     append->records[i].position = 0;
 }
 
+/* A replica that has not heard of one row yet; V5 says what that means. */
+static void miss_a_row(sim *s, chat_op *op) {
+  if (op->kind != CHAT_OP_STORE_RANGE || op->status || s->healing || !sim_chance(&s->random, s->outage[SIM_STORE], 1000)) return;
+  chat_store_range *range = (chat_store_range *)(void *)op;
+  if (range->row_count == 0) return;
+  size_t missing = (size_t)sim_pick(&s->random, range->row_count);
+  memmove(&range->rows[missing], &range->rows[missing + 1], (--range->row_count - missing) * sizeof *range->rows);
+}
+
 static void answer_done(flight *f) {
   sim *s = f->process->sim;
   sim_oracle_done(s, f->op);
+  if (!s->plan.embedded) miss_a_row(s, f->op);
   if (f->fate == UNANSWERED) forget_positions(s, f->op);
   answer(f, f->fate == UNANSWERED ? CHAT_E_UNKNOWN : f->op->status);
 }
@@ -182,13 +237,24 @@ static void send_ghost(sim *s, const chat_op *op) {
   sim_after(s, sim_between(&s->random, 1, sim_chance(&s->random, 1, 4) ? 40000 : 2000), submit_ghost, g, 0);
 }
 
+/* A master that is cut off answers, and nothing of it will be left: the position that was raised is not (V6). */
+static bool raise_lost(const sim *s, chat_op *op, uint64_t *position) {
+  if (!s->directory_is_cut_off || op->kind != CHAT_OP_DIRECTORY_RAISE) return false;
+  *position = ((chat_directory_raise *)(void *)op)->position;
+  ((chat_directory_raise *)(void *)op)->position = 1; /* below all */
+  return true;
+}
+
 static void submit(flight *f) {
   sim_process *process = f->process;
   sim_place place = place_of(f->op);
   const chat_backend *backend = &process->backends[place];
   f->next = process->flights;
   process->flights = f;
+  uint64_t position = 0;
+  bool is_lost = raise_lost(process->sim, f->op, &position);
   int error = backend->vtable->submit(backend->self, process->ports[place], f->op);
+  if (is_lost) ((chat_directory_raise *)(void *)f->op)->position = position; /* it is done, and not polled yet */
   if (!error) return;
   process->flights = f->next;
   answer(f, error == CHAT_E_CLOSED ? CHAT_E_CANCELED : CHAT_E_AGAIN);

@@ -62,6 +62,7 @@ static void draw_plan(sim *s) {
   plan->message_partitions = plan->embedded ? 1 : (uint32_t)sim_between(random, 1, SIM_PARTITIONS_MAX);
   plan->delivery_partitions = plan->embedded ? 1 : (uint32_t)sim_between(random, 1, SIM_PARTITIONS_MAX);
   plan->trouble_ms = 600000;
+  plan->catch_up_ms = 150000; /* before the sync that every client makes anyway can have hidden what is missing */
   plan->heal_ms = 600000;
   plan->messages = 360;
   plan->faults = (uint32_t)sim_between(random, 30, 60);
@@ -119,6 +120,8 @@ void sim_run(uint64_t seed, const sim_options *options, sim_result *result) {
   run_until(s, s->plan.trouble_ms);
   *result = (sim_result){.messages = s->sent, .faults = s->faults};
   if (!sim_failed(s)) sim_trouble_end(s);
+  run_until(s, s->plan.trouble_ms + s->plan.catch_up_ms);
+  if (!sim_failed(s)) sim_oracle_nobody_lags(s);
   run_until(s, s->plan.trouble_ms + s->plan.heal_ms);
   if (!sim_failed(s)) sim_oracle_end(s, result);
   result->simulated_ms = s->now_ms;

@@ -4,6 +4,7 @@
  * crashes and clocks that the seed draws, and an oracle that knows what was promised (design: P1 to P12).
  *
  *   main.c      seeds, processes, what is printed
+ *   rules.c     what breaks when a rule is left out
  *   run.c       one seed: plan, a time of trouble, a time of healing, the end
  *   schedule    what happens next            random     the one source of chance
  *   fleet       backends and who owns which partition
@@ -50,6 +51,7 @@ typedef struct sim_plan {
   uint32_t users, devices, workers;
   uint32_t message_partitions, delivery_partitions;
   uint64_t trouble_ms, heal_ms; /* how long each part lasts */
+  uint64_t catch_up_ms;         /* of heal_ms, until nobody lags */
   uint32_t messages;            /* that people send in the time of trouble */
   uint32_t faults;
 } sim_plan;
@@ -81,6 +83,7 @@ struct sim {
   chat_backend *retired;         /* freed at the end: dead processes may still hold a port */
   size_t retired_count;
   uint32_t outage[SIM_PLACE_COUNT]; /* per mille of ops that fail now */
+  bool directory_is_cut_off;        /* what it is told now will be forgotten */
   sim_process *gateways[SIM_GATEWAYS], *sequencers[SIM_WORKERS_MAX], *deliverers[SIM_WORKERS_MAX]; /* the living ones, NULL: down */
   sim_owner message_owners[SIM_PARTITIONS_MAX], delivery_owners[SIM_PARTITIONS_MAX];
   sim_process *processes; /* all that ever lived */
@@ -109,6 +112,10 @@ void sim_fail(sim *s, const char *format, ...) __attribute__((format(printf, 2, 
 static inline bool sim_failed(const sim *s) {
   return s->failure[0] != 0;
 }
+
+/* chat-sim-rules: leaves each rule out in turn and prints the first of up to seeds_max seeds that shows it. Exit status: 1 where one of the eight broken variants, or a rule that is
+ * known to be shown, was not. In chat-sim, 2. */
+int sim_rules_table(uint64_t seeds_max, uint64_t jobs);
 
 /* Runs a seed to its end. The plan is drawn from the seed. */
 typedef struct sim_result {

@@ -80,6 +80,20 @@ static void flush_directory(sim *s) {
   ch_directory_mem_flush(s->backends[SIM_DIRECTORY]);
 }
 
+static void fail_over(void *arg, uint64_t unused) {
+  (void)unused;
+  sim *s = arg;
+  s->directory_is_cut_off = false;
+  ch_directory_mem_new_epoch(s->backends[SIM_DIRECTORY]);
+}
+
+/* The master of the directory is cut off for a while, and a replica that knows nothing of that takes its place. */
+static void cut_off_directory(sim *s) {
+  if (s->directory_is_cut_off) return;
+  s->directory_is_cut_off = true;
+  sim_after(s, sim_between(&s->random, 500, 10000), fail_over, s, 0);
+}
+
 static void jump_server_clock(sim *s) {
   s->server_skew_ms = (int64_t)sim_between(&s->random, 0, 7200000) - 3600000;
 }
@@ -156,7 +170,7 @@ typedef struct kind_of_trouble {
 static const kind_of_trouble troubles[] = {
     {crash_gateway, 3, 0},     {crash_sequencer, 4, 0},   {crash_deliverer, 3, 0},   {make_zombie, 5, 0},       {kill_machine, 8, 1},
     {drain_gateway, 1, 0},    {log_outage, 5, -1},       {store_outage, 4, -1},     {directory_outage, 3, -1}, {link_outage, 3, -1},
-    {flush_directory, 2, -1},  {jump_server_clock, 2, -1}, {kill_device, 3, -1},      {kill_inside, 3, -1},      {fail_cache, 2, -1},
+    {flush_directory, 2, -1},  {cut_off_directory, 3, 0},  {jump_server_clock, 2, -1}, {kill_device, 3, -1},      {kill_inside, 3, -1},      {fail_cache, 2, -1},
     {back_up, 2, -1},          {restore, 2, -1},          {suspend, 2, -1},          {jump_client_clock, 1, -1}, {network_hint, 1, -1},
     {break_connection, 6, -1}, {stall_connection, 4, -1}, {break_all, 1, -1},
 };
@@ -207,6 +221,7 @@ void sim_trouble_end(sim *s) {
   s->healing = true;
   for (int place = 0; place < SIM_PLACE_COUNT; place++)
     s->outage[place] = 0;
+  if (s->directory_is_cut_off) fail_over(s, 0);
   sim_fleet_heal(s);
   for (uint32_t i = 0; i < s->plan.devices; i++)
     heal_device(s->devices[i]);

@@ -5,6 +5,7 @@
 
 #include "client/brain/owner.h"
 #include "core/assert.h"
+#include "core/rule.h"
 
 enum { RETRY_MS = 5000 };
 
@@ -152,7 +153,9 @@ static void restore(ch_brain *brain) {
       ch_conversation_drop(brain, conversation);
       continue;
     }
+    uint64_t cursor = conversation->kept.row.cursor;
     conversation->kept = *conversation->before;
+    if (!CH_RULE(CURSOR_WITH_ROWS)) conversation->kept.row.cursor = cursor;
     conversation->ticks_known = false;
     forget_copy(brain, conversation);
   }
@@ -163,7 +166,7 @@ int ch_end(ch_brain *brain, bool durable) {
   ch_assert(database->in_transaction);
   int error = database->error;
   if (!error) error = write_changes(brain);
-  if (!error) error = vtable(brain)->commit(cache(brain), durable || database->must_be_durable);
+  if (!error) error = vtable(brain)->commit(cache(brain), durable || (database->must_be_durable && CH_RULE(C1)));
   if (error) {
     if (database->is_open) vtable(brain)->rollback(cache(brain));
     restore(brain);

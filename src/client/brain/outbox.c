@@ -8,6 +8,7 @@
 
 #include "client/brain/owner.h"
 #include "core/assert.h"
+#include "core/rule.h"
 
 enum { GAP_PAUSE_MS = 100, UNKNOWN_PAUSE_MS = 100, UNREADABLE_PAUSE_MS = 5000 };
 
@@ -253,7 +254,7 @@ void ch_outbox_resolve(ch_brain *brain, ch_conversation *conversation, uint64_t 
 /* C6: one for a number that the row no longer has is ignored. */
 static ch_outbox_item *match(ch_brain *brain, const uint8_t conversation_id[16], const uint8_t client_id[16], uint64_t client_seq) {
   ch_outbox_item *item = ch_outbox_find(brain, client_id);
-  if (!item || !ch_item_is_open(item) || item->facts.client_seq != client_seq) return NULL;
+  if (!item || !ch_item_is_open(item) || (CH_RULE(C6) && item->facts.client_seq != client_seq)) return NULL;
   return memcmp(item->conversation->kept.row.conversation_id, conversation_id, 16) == 0 ? item : NULL;
 }
 
@@ -269,6 +270,7 @@ static void accepted(ch_brain *brain, ch_outbox_item *item, const ch_answer *ans
   land(item);
   item->facts.state = CH_ITEM_ACCEPTED;
   item->facts.due_ms = ch_now_ms(brain) + brain->config.resend_ms; /* C3 */
+  if (!CH_RULE(C3)) item->facts.due_ms = CH_NEVER_MS;
   if (is_news) ch_tell_outbox(brain, item, CHAT_TICK_SENT, 0, 0);
 }
 
@@ -276,7 +278,7 @@ static void accepted(ch_brain *brain, ch_outbox_item *item, const ch_answer *ans
 static void refused(ch_brain *brain, ch_outbox_item *item, int error) {
   ch_begin(brain);
   end_refused(brain, item, error);
-  if (ch_end(brain, true)) send_again(brain, item, UNREADABLE_PAUSE_MS);
+  if (ch_end(brain, CH_RULE(C1))) send_again(brain, item, UNREADABLE_PAUSE_MS);
 }
 
 static void answered_refused(ch_brain *brain, ch_outbox_item *item, const ch_answer *answer) {
@@ -309,8 +311,19 @@ void ch_on_answer(ch_brain *brain, const ch_server_message *message) {
   else handlers[answer->code](brain, item, answer);
 }
 
+/* What a client without C7 would make of DUP. */
+static void end_unseen(ch_brain *brain, ch_outbox_item *item) {
+  ch_begin(brain);
+  ch_outbox_remove(brain, item);
+  ch_end(brain, true);
+}
+
 static void judged_dup(ch_brain *brain, ch_outbox_item *item, const ch_verdict *verdict) {
   ch_conversation *conversation = item->conversation;
+  if (!CH_RULE(C7)) {
+    end_unseen(brain, item);
+    return;
+  }
   if (verdict->last >= conversation->kept.row.next_client_seq) {
     ch_restore_begin(brain);
     return;
@@ -351,6 +364,7 @@ bool ch_outbox_take_error(ch_brain *brain, const ch_server_message *message) {
 
 /* C2. */
 static uint64_t prev_of(const ch_outbox_item *item) {
+  if (!CH_RULE(C2)) return 0;
   for (const ch_list *node = item->place.prev; node != &item->conversation->rows; node = node->prev) {
     const ch_outbox_item *before = CH_LIST_ITEM(node, ch_outbox_item, place);
     if (ch_item_is_open(before)) return before->facts.client_seq;
@@ -361,6 +375,7 @@ static uint64_t prev_of(const ch_outbox_item *item) {
 static bool send_item(ch_brain *brain, ch_outbox_item *item) {
   ch_conversation *conversation = item->conversation;
   bool is_first_try = item->facts.sends == 0 && item->facts.session == brain->connection.number && item->facts.is_fresh; /* C4 */
+  is_first_try = is_first_try || !CH_RULE(C4);
   ch_client_message message = {.op = CH_SEND, .tag = ++brain->connection.last_tag};
   message.u.send = (ch_send){.client_seq = item->facts.client_seq, .prev = prev_of(item), .retry = !is_first_try, .discard = item->facts.discard,
                              .type = item->type, .payload = item->payload};
@@ -385,10 +400,18 @@ static void due_at(ch_brain *brain, uint64_t ms) {
   brain->outbox.deadline_ms = ch_sooner(brain->outbox.deadline_ms, ms);
 }
 
+/* What a client without C5 would do: send again in the same session what was not answered for a second. */
+static void land_silent(ch_brain *brain, ch_outbox_item *item) {
+  uint64_t silence_ms = item->conversation->heard_ms + 1000;
+  if (ch_now_ms(brain) < silence_ms) due_at(brain, silence_ms);
+  else land(item);
+}
+
 /* In order: a row that has to wait before it is sent again keeps back the ones behind it. An accepted one does not. */
 static void send_rows(ch_brain *brain, ch_conversation *conversation) {
   CH_LIST_FOR_EACH(node, &conversation->rows) {
     ch_outbox_item *item = CH_LIST_ITEM(node, ch_outbox_item, place);
+    if (!CH_RULE(C5) && item->in_flight) land_silent(brain, item);
     if (!ch_item_is_open(item) || item->in_flight || item->facts.state == CH_ITEM_DUP) continue;
     if (item->facts.due_ms > ch_now_ms(brain)) {
       due_at(brain, item->facts.due_ms);
@@ -426,7 +449,10 @@ void ch_outbox_session_begun(ch_brain *brain) {
   brain->outbox.is_dirty = true;
   CH_LIST_FOR_EACH(active, &brain->outbox.active) {
     CH_LIST_FOR_EACH(node, &CH_LIST_ITEM(active, ch_conversation, active)->rows)
-      CH_LIST_ITEM(node, ch_outbox_item, place)->facts.due_ms = 0;
+    {
+      ch_item_facts *facts = &CH_LIST_ITEM(node, ch_outbox_item, place)->facts;
+      if (CH_RULE(C3) || facts->state != CH_ITEM_ACCEPTED) facts->due_ms = 0;
+    }
   }
 }
 

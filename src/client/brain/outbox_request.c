@@ -5,6 +5,7 @@
 #include "client/brain/outbox.h"
 #include "client/brain/owner.h"
 #include "core/conversation_id.h"
+#include "core/rule.h"
 
 enum { PAYLOAD_MAX = CHAT_BODY_MAX + CHAT_META_MAX + 65536 };
 
@@ -24,7 +25,7 @@ static int enter(ch_brain *brain, ch_conversation *conversation, const uint8_t c
   if (brain->outbox.by_client_id.count >= brain->config.outbox_max) return brain->database.in_transaction ? ch_abandon(brain, CHAT_E_LIMIT) : CHAT_E_LIMIT;
   if (!brain->database.in_transaction) ch_begin(brain);
   if (conversation) ch_outbox_add(brain, conversation, client_id, type, payload);
-  return ch_end(brain, true);
+  return ch_end(brain, CH_RULE(C1));
 }
 
 /* ------------------------------------------------------------------------------------------------ send */
@@ -177,6 +178,7 @@ void ch_request_retry(ch_brain *brain, const ch_client_request *request, ch_clie
 /* C8: a row that nobody can have seen under its present number is dropped; any other is voided, and ends by its verdict. A refused one is only taken off the list. */
 static int discard(ch_brain *brain, ch_outbox_item *item) {
   bool is_unseen = item->facts.is_fresh && item->facts.sends == 0 && item->facts.state == CH_ITEM_QUEUED;
+  is_unseen = is_unseen || !CH_RULE(C8);
   ch_begin(brain);
   if (is_unseen || item->facts.state == CH_ITEM_REFUSED) ch_outbox_remove(brain, item);
   else {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/brain/owner.h"
+#include "core/rule.h"
 
 enum { FLUSH_EVERY_MS = 200, RETRY_MS = 5000 };
 
@@ -40,13 +41,14 @@ static bool commit_delivered(ch_brain *brain) {
   bool any = false;
   CH_LIST_FOR_EACH(node, &brain->receipts.to_tell) {
     ch_conversation *conversation = CH_LIST_ITEM(node, ch_conversation, to_tell);
-    if (conversation->kept.row.cursor <= conversation->kept.row.delivered) continue;
+    uint64_t stored = CH_RULE(STORED_BEFORE_SAID) ? conversation->kept.row.cursor : conversation->known_head;
+    if (stored <= conversation->kept.row.delivered) continue;
     if (!any) ch_begin(brain);
     any = true;
     ch_kept *kept = ch_change(brain, conversation);
-    kept->row.delivered = kept->row.cursor;
+    kept->row.delivered = stored;
   }
-  return !any || ch_end(brain, true) == 0;
+  return !any || ch_end(brain, CH_RULE(V8)) == 0;
 }
 
 static void receipt_done(ch_brain *brain, ch_call *call, const ch_server_message *reply) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/brain/owner.h"
+#include "core/rule.h"
 
 enum { SPREAD_MS = 1000, RETRY_MS = 5000 };
 
@@ -56,6 +57,7 @@ void ch_sync_told(ch_brain *brain, ch_conversation *conversation, uint64_t head)
 
 void ch_sync_fetch_all(ch_brain *brain) {
   ch_hashmap_entry *at;
+  if (!CH_RULE(V4)) return;
   for (ch_conversation *conversation = ch_conversation_first(brain, &at); conversation; conversation = ch_conversation_next(brain, &at))
     want_range(brain, conversation);
 }
@@ -119,7 +121,7 @@ static void live_event(ch_brain *brain, const chat_row *row) {
   }
   if (row->seq <= conversation->kept.row.cursor) return;
   conversation->known_head = ch_later(conversation->known_head, row->seq);
-  if (row->seq != conversation->kept.row.cursor + 1) {
+  if (CH_RULE(CURSOR_WITHOUT_GAP) && row->seq != conversation->kept.row.cursor + 1) {
     hold(brain, conversation, row);
     return;
   }
@@ -138,7 +140,7 @@ static void live_head(ch_brain *brain, const ch_head_hint *hint) {
 static void follow_chain(ch_brain *brain, const ch_live *live) {
   ch_sync *sync = &brain->sync;
   if (live->position == 0) return;
-  if (live->previous > 0 && live->previous <= sync->told) sync->told = ch_later(sync->told, live->position);
+  if ((live->previous > 0 && live->previous <= sync->told) || !CH_RULE(V2)) sync->told = ch_later(sync->told, live->position);
   else ch_sync_ask(brain, 0);
 }
 
@@ -357,7 +359,7 @@ static void synced(ch_brain *brain, const ch_sync_reply *reply, bool moves) {
     ch_conversation *conversation = ch_conversation_find(brain, reply->heads[i].conversation_id);
     want_range(brain, conversation);
   }
-  sync->due_ms = ch_now_ms(brain) + (reply->more && !moves ? RETRY_MS : reply->more || sync->again ? 0 : brain->config.sync_every_ms);
+  sync->due_ms = ch_now_ms(brain) + (reply->more && !moves ? RETRY_MS : reply->more || sync->again ? 0 : CH_RULE(V6) ? brain->config.sync_every_ms : UINT32_MAX);
   sync->again = sync->again && reply->more;
   if (!reply->more) sync->is_done = true;
   brain->outbox.is_dirty = true;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/rule.h"
 
 /* ------------------------------------------------------------------------------------------------ cells */
 
@@ -220,7 +221,7 @@ int ch_conversation_load(ch_conversation *conversation, const chat_state *state,
   for (size_t i = 0; i < state->member_count_here; i++) {
     if (load_member(conversation, &state->members[i])) return CHAT_E_NOMEM;
   }
-  for (size_t i = 0; i < state->sender_count; i++) {
+  for (size_t i = 0; i < state->sender_count && CH_RULE(NUMBERS_STORED); i++) {
     if (load_sender(conversation, &state->senders[i])) return CHAT_E_NOMEM;
   }
   return load_strangers(conversation, users, user_count);

@@ -125,8 +125,9 @@ static void close_record(ch_delivery_partition *partition, ch_now now) {
 }
 
 static void run_step(ch_delivery_partition *partition, ch_now now) {
-  if (!ch_delivery_steps[partition->step]) close_record(partition, now);
-  else if (ch_delivery_steps[partition->step](partition)) ch_retry_schedule(&partition->retry, now);
+  ch_delivery_step step = ch_delivery_step_at(partition->step);
+  if (!step) close_record(partition, now);
+  else if (step(partition)) ch_retry_schedule(&partition->retry, now);
   else if (partition->pending_count == 0) partition->step++;
 }
 

@@ -4,6 +4,7 @@
  * is raised again). One position does for all of them: heads up to it are written, and a user that is raised above the own last task merely syncs once in vain.
  */
 #include "core/assert.h"
+#include "core/rule.h"
 #include "server/role/deliverer_partition.h"
 
 enum { OWED_MAX = 65536, RAISE_MAX = 4096, OF_DEBT = 1 };
@@ -38,7 +39,7 @@ int ch_delivery_owe(ch_delivery_partition *partition) {
 
 void ch_delivery_settle(ch_delivery_debt *debt, chat_directory_raise *raise) {
   for (size_t i = 0; i < raise->count && debt->users.count > 0; i++) {
-    if (ch_hashmap_remove(&debt->users, raise->raises[i].user)) raise->raises[i].previous = 0;
+    if (CH_RULE(V1) && ch_hashmap_remove(&debt->users, raise->raises[i].user)) raise->raises[i].previous = 0;
   }
 }
 

@@ -88,7 +88,7 @@ struct ch_deliverer {
 
 /* deliverer_steps.c. Run again until it puts out nothing. 0, CHAT_E_NOMEM. */
 typedef int (*ch_delivery_step)(ch_delivery_partition *partition);
-extern const ch_delivery_step ch_delivery_steps[]; /* NULL behind the last */
+ch_delivery_step ch_delivery_step_at(size_t step); /* NULL behind the last */
 /* An op of the present step that came back, not CANCELED. 0, or its status: the step is to be run again later; the directory's failures are none of the step. */
 int ch_delivery_took(ch_delivery_partition *partition, chat_op *op, ch_now now);
 

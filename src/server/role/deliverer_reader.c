@@ -100,7 +100,7 @@ static int took_info(ch_delivery_partition *partition, const chat_log_info *op) 
   if (reader->is_open) return go_on(reader, op, derives);
   memcpy(reader->identity, op->identity, sizeof reader->identity);
   if (!derives) return begin_before_stored(partition, op->end);
-  reader->after = op->end; /* before it there are only hints */
+  reader->after = before_first(reader); /* all of it is hints; but one that is passed over is missed by whoever has synced before it and hears of the next */
   enter(reader, CH_READER_READ);
   return 0;
 }

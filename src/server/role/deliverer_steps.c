@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/rule.h"
 #include "server/role/deliverer_partition.h"
 
 /* ------------------------------------------------------------------------------------------------ heads */
@@ -141,7 +142,12 @@ static int tell_stored(ch_delivery_partition *partition) {
   return error;
 }
 
-const ch_delivery_step ch_delivery_steps[] = {write_heads, ask_directory, ch_delivery_owe, send_all, tell_stored, NULL};
+static const ch_delivery_step steps[] = {write_heads, ask_directory, ch_delivery_owe, send_all, tell_stored, NULL};
+static const ch_delivery_step steps_without_v1[] = {ask_directory, ch_delivery_owe, send_all, write_heads, tell_stored, NULL};
+
+ch_delivery_step ch_delivery_step_at(size_t step) {
+  return CH_RULE(V1) ? steps[step] : steps_without_v1[step];
+}
 
 /* ------------------------------------------------------------------------------------------------ answers */
 

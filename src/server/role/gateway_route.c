@@ -2,6 +2,7 @@
 /* Routes and heartbeats: where a device is reached, and what the directory knows of its user's position (V2, V6). */
 #include <string.h>
 
+#include "core/rule.h"
 #include "server/role/gateway_parts.h"
 
 enum { RENEWALS_MAX = 1024, COLLECT_MS = 20, RESYNC_MS = 30000, LEAVING_MAX = 256 * 1024 };
@@ -78,7 +79,7 @@ static void put_pos(ch_gateway *gateway, ch_conn *conn, uint64_t tag, uint64_t p
 
 /* V6: another epoch makes the session sync, and once more 30 s later. */
 static uint64_t pos_to_say(ch_conn *conn, uint64_t pos, uint64_t epoch, ch_now now) {
-  if (epoch != conn->epoch) {
+  if (epoch != conn->epoch && CH_RULE(V6)) {
     conn->epoch = epoch;
     conn->resync_ms = now.elapsed_ms + RESYNC_MS;
     return 0;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "server/role/gateway_parts.h"
+#include "core/rule.h"
 
 enum {
   SEND_BYTES_MAX = 4 * 1024 * 1024,  /* kept for one connection */
@@ -178,7 +179,7 @@ static ch_entry *next_in_turn(ch_gateway *gateway, ch_lane *lane, ch_now now) {
   }
   for (ch_list *node = ch_list_pop_front(&lane->arrivals); node; node = ch_list_pop_front(&lane->arrivals)) {
     entry = CH_LIST_ITEM(node, ch_entry, node);
-    if (entry->send.prev <= lane->passed) return entry;
+    if (entry->send.prev <= lane->passed || !CH_RULE(G1)) return entry;
     hold_or_gap(gateway, lane, entry, now);
   }
   return NULL;
@@ -192,17 +193,18 @@ static void pass(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, ch_now now
   entry->state = CH_ENTRY_PASSED;
   ch_list_push_back(&lane->passing, &entry->node);
   ch_append_queue(gateway, entry);
+  if (!CH_RULE(APPEND_BEFORE_ACK)) ch_lane_appended(gateway, lane, entry->serial, 0, now);
 }
 
 /* G2: only a first try is refused finally; a retry that will not pass uses its number up as a void. While it was checked an append may have failed (G3), so that
  * its turn is asked for again. */
 static void settle(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, int outcome, uint64_t retry_after_ms, ch_now now) {
-  if (entry->send.prev > lane->passed) {
+  if (entry->send.prev > lane->passed && CH_RULE(G1)) {
     entry->step = 0;
     hold_or_gap(gateway, lane, entry, now);
   } else if (outcome == CHAT_E_AGAIN || outcome == CHAT_E_UNKNOWN) {
     answer(gateway, entry, CH_RETRY, 0, retry_after_ms ? retry_after_ms : CH_GATEWAY_RETRY_MS, now);
-  } else if (outcome && !entry->send.retry && !entry->send.discard) {
+  } else if (outcome && (!entry->send.retry || !CH_RULE(G2)) && !entry->send.discard) {
     answer(gateway, entry, CH_REFUSED, outcome, 0, now);
   } else {
     entry->void_error = outcome;
@@ -275,6 +277,10 @@ static void unknown_from(ch_gateway *gateway, ch_lane *lane, ch_entry *failed, c
 void ch_lane_appended(ch_gateway *gateway, ch_lane *lane, uint64_t serial, int status, ch_now now) {
   ch_entry *entry = find_passed(lane, serial);
   if (!entry) return; /* unknown already, by one before it */
+  if (!CH_RULE(G3)) {
+    answer(gateway, entry, status ? CH_UNKNOWN : CH_ACCEPTED, 0, 0, now);
+    return;
+  }
   if (status) {
     unknown_from(gateway, lane, entry, now);
     lane_run(gateway, lane, now);

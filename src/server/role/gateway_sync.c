@@ -2,6 +2,7 @@
 /* What a client reads: heads above a position (V2, V3), ranges of events (V5), members, search. Each is a read of the store and one reply. */
 #include <string.h>
 
+#include "core/rule.h"
 #include "server/role/gateway_parts.h"
 
 enum {
@@ -269,9 +270,9 @@ static void clip_low(const chat_store_range *range, const readable_part *readabl
   size_t place = place_of(range, first), count = 0, len = 0;
   for (; place + count < range->row_count; count++) {
     const chat_row *row = &range->rows[place + count];
-    if (row->seq != first + count || row->seq > end || next_readable(readable, row->seq) != row->seq || !has_room(&len, row)) break;
+    if ((row->seq != first + count && CH_RULE(V5)) || row->seq > end || next_readable(readable, row->seq) != row->seq || !has_room(&len, row)) break;
   }
-  uint64_t stop = next_readable(readable, first + count);
+  uint64_t stop = CH_RULE(V5) ? next_readable(readable, first + count) : UINT64_MAX;
   reply->high = stop > end ? end : stop - 1;
   reply->events = count ? range->rows + place : NULL;
   reply->event_count = count;

@@ -5,7 +5,9 @@
 
 #include "core/assert.h"
 #include "core/conversation_id.h"
+#include "core/rule.h"
 #include "core/snowflake.h"
+#include "core/uuid7.h"
 #include "server/role/judge_rules.h"
 
 /* ------------------------------------------------------------------------------------------------ verdicts */
@@ -40,7 +42,8 @@ static void commit(ch_judging *judging) {
   const ch_judge_record *in = judging->in;
   conversation->head = judging->seq;
   conversation->msg_no += in->record->type == CHAT_TYPE_MESSAGE;
-  conversation->message_id = ch_message_id_next(conversation->message_id, in->append_ms, in->partition % CH_SNOWFLAKE_PARTITIONS);
+  if (!CH_RULE(ID_AT_COMMIT)) conversation->message_id = ch_uuid7_ms(in->record->client_id);
+  else conversation->message_id = ch_message_id_next(conversation->message_id, in->append_ms, in->partition % CH_SNOWFLAKE_PARTITIONS);
   conversation->active_ms = in->append_ms;
   judging->out->row = row_of(judging);
   conclude(judging, CH_VERDICT_COMMITTED, 0);
@@ -55,7 +58,7 @@ static bool take_number(ch_judging *judging, ch_sender_cell *sender) {
   if (record->client_seq > last && (sender->retired || record->prev <= last)) sender->last = record->client_seq;
   judging->out->last = sender->last;
   if (sender->retired) conclude(judging, CH_VERDICT_REFUSED, CHAT_E_REVOKED);
-  else if (record->client_seq <= last) conclude(judging, CH_VERDICT_DUP, 0);
+  else if (record->client_seq <= last && CH_RULE(DEDUP)) conclude(judging, CH_VERDICT_DUP, 0);
   else if (record->prev > last) conclude(judging, CH_VERDICT_GAP, 0);
   else return true;
   return false;
@@ -136,8 +139,10 @@ static int judge_record(ch_judging *judging) {
   if (record->system) return judge_numbered(judging);
   ch_sender_cell *sender = ch_conversation_sender_put(judging->conversation, record->sender, record->device_id);
   if (!sender) return CHAT_E_NOMEM;
-  sender->position = judging->in->position; /* S2: touched, whatever the verdict */
-  return take_number(judging, sender) ? judge_numbered(judging) : 0;
+  uint64_t last = sender->last;
+  bool is_taken = take_number(judging, sender);
+  if (CH_RULE(S2) || sender->last != last) sender->position = judging->in->position; /* S2: touched, whatever the verdict */
+  return is_taken ? judge_numbered(judging) : 0;
 }
 
 int ch_judge(ch_conversation *conversation, const ch_judge_record *in, ch_arena *arena, ch_judgement *out) {

@@ -118,7 +118,7 @@ static void work(ch_partition *partition, const ch_step *steps) {
 static void begin_batch(ch_partition *partition, ch_now now) {
   chat_log_read *read = partition->reader.next;
   partition->reader.next = NULL;
-  work(partition, partition->batch_config.derives_heads ? ch_steps_derived : ch_steps_apart);
+  work(partition, ch_steps_of_batch(partition->batch_config.derives_heads));
   int error = ch_batch_open(&partition->batch, read, &partition->map);
   if (error) interrupt(partition, error, now);
 }

@@ -71,7 +71,8 @@ struct ch_sequencer {
 };
 
 /* sequencer_steps.c */
-extern const ch_step ch_steps_opening[], ch_steps_apart[], ch_steps_derived[];
+extern const ch_step ch_steps_opening[];
+const ch_step *ch_steps_of_batch(bool derives_heads);
 
 /* sequencer.c, for the steps: an op of this partition, and putting it out; waited: the step waits for it. */
 void *ch_partition_op(ch_partition *partition, uint32_t kind, size_t len);
