@@ -139,11 +139,31 @@ static void note_verdict(sim_device *device, const ch_verdict *verdict) {
            (unsigned long long)verdict->client_seq, (unsigned long long)verdict->last, (unsigned long long)verdict->head);
 }
 
+static void note_heads(sim_device *device, const ch_server_message *message) {
+  const ch_sync_reply *reply = &message->u.sync_reply;
+  sim_note(device->sim, "to device %u: synced to %llu, more %u, reset %u", device->index, (unsigned long long)(reply->position & 0xffffffff), reply->more, reply->reset);
+  for (size_t i = 0; i < reply->head_count; i++)
+    sim_note(device->sim, "    conversation %02x%02x: head %llu, role %u", reply->heads[i].conversation_id[1], reply->heads[i].conversation_id[2], (unsigned long long)reply->heads[i].head,
+             reply->heads[i].role);
+}
+
+static void note_live(sim_device *device, const ch_live *live) {
+  sim_note(device->sim, "to device %u: live, previous %llu, position %llu", device->index, (unsigned long long)(live->previous & 0xffffffff), (unsigned long long)(live->position & 0xffffffff));
+  for (size_t i = 0; i < live->event_count; i++)
+    sim_note(device->sim, "    conversation %02x%02x: event %llu", live->events[i].conversation_id[1], live->events[i].conversation_id[2], (unsigned long long)live->events[i].seq);
+  for (size_t i = 0; i < live->head_count; i++)
+    sim_note(device->sim, "    conversation %02x%02x: head %llu", live->heads[i].conversation_id[1], live->heads[i].conversation_id[2], (unsigned long long)live->heads[i].head);
+}
+
 static void check_server_message(sim_device *device, const ch_server_message *message) {
   switch (message->op) {
+    case CH_SYNC_REPLY: note_heads(device, message); break;
     case CH_ANSWER: check_answer(device, &message->u.answer); break;
     case CH_VERDICT: note_verdict(device, &message->u.verdict); break;
-    case CH_LIVE: check_rows(device, message->u.live.events, message->u.live.event_count); break;
+    case CH_LIVE:
+      note_live(device, &message->u.live);
+      check_rows(device, message->u.live.events, message->u.live.event_count);
+      break;
     case CH_RANGE_REPLY: check_rows(device, message->u.range_reply.events, message->u.range_reply.event_count); break;
     case CH_SEARCH_REPLY: check_rows(device, message->u.search_reply.events, message->u.search_reply.event_count); break;
     default: break;

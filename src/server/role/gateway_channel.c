@@ -125,6 +125,13 @@ void ch_channel_told(ch_gateway *gateway, const chat_row *row, ch_now now) {
   if (c) raise(gateway, c, row->seq, now);
 }
 
+/* Which channels a user is in is not known: what there was of them in between is found by a sync, which asks for all of them again. */
+void ch_channels_missed(ch_user *user, ch_now now) {
+  user->channels_known = CH_CHANNELS_UNKNOWN;
+  CH_LIST_FOR_EACH(node, &user->sessions)
+    CH_LIST_ITEM(node, ch_conn, of_user)->resync_ms = now.elapsed_ms;
+}
+
 void ch_channels_tell(ch_gateway *gateway, ch_conn *conn, ch_now now) {
   ch_head_hint hints[HINTS_MAX];
   size_t count = 0;
@@ -187,25 +194,48 @@ void ch_channels_pull(ch_gateway *gateway) {
 
 /* ------------------------------------------------------------------------------------------------ reading states: heads once a period (POLL), membership after a change (REREAD) */
 
+/* Who is subscribed later is told the head that the others were told before (docs/architecture.md, "Fan-out"). */
+static void subscribe_and_tell(ch_gateway *gateway, ch_user *user, const chat_store_state *op, ch_now now) {
+  ch_channel_subscribe(gateway, user, op->conversation_id, op->state.head, now);
+  channel *c = find(gateway, op->conversation_id);
+  if (!c) return;
+  if (op->state.head > c->head)
+    raise(gateway, c, op->state.head, now);
+  else
+    tell_user(gateway, user, c, now);
+}
+
 static void settle_membership(ch_gateway *gateway, const state_call *call, const chat_store_state *op, ch_now now) {
   ch_user *user = ch_user_find(gateway, (chat_bytes){call->user, call->user_len});
   if (!user) return;
   bool member = op->state.member_count_here && op->state.members[0].role != CHAT_ROLE_NONE;
   subscription *s = find_subscription(user, op->conversation_id);
   if (member && op->state.kind == CHAT_CHANNEL)
-    ch_channel_subscribe(gateway, user, op->conversation_id, op->state.head, now);
+    subscribe_and_tell(gateway, user, op, now);
   else if (s)
     subscription_free(gateway, s);
 }
 
 static void read_state(ch_gateway *gateway, const uint8_t id[16], chat_bytes user, uint64_t seq, uint32_t tries, ch_now now);
 
+/* A membership that could not be read for so long: its user syncs at the next heartbeat, and all his channels are asked for then. */
+static void give_up(ch_gateway *gateway, const state_call *asked, ch_now now) {
+  ch_user *user = ch_user_find(gateway, (chat_bytes){asked->user, asked->user_len});
+  if (user) ch_channels_missed(user, now);
+}
+
+static void read_again(ch_gateway *gateway, const state_call *asked, const uint8_t id[16], ch_now now) {
+  if (asked->tries)
+    read_state(gateway, id, (chat_bytes){asked->user, asked->user_len}, asked->seq, asked->tries - 1, now);
+  else
+    give_up(gateway, asked, now);
+}
+
 static void state_read(ch_gateway *gateway, ch_call *call, int status, ch_now now) {
   const state_call *asked = (const state_call *)call;
   const chat_store_state *op = (const chat_store_state *)call->op;
-  if (status) return; /* asked again at the next period; V6 heals the rest */
-  if (op->state.head < asked->seq) { /* MEMS: older than the event, so not believed */
-    if (asked->tries) read_state(gateway, op->conversation_id, (chat_bytes){asked->user, asked->user_len}, asked->seq, asked->tries - 1, now);
+  if (status || op->state.head < asked->seq) { /* MEMS: older than the event, so not believed */
+    if (asked->user_len) read_again(gateway, asked, op->conversation_id, now); /* a head alone is asked for again at the next period */
     return;
   }
   if (asked->user_len) settle_membership(gateway, asked, op, now);

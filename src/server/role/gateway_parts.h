@@ -339,6 +339,7 @@ void ch_channel_told(ch_gateway *gateway, const chat_row *row, ch_now now);
 void ch_channel_user_event(ch_gateway *gateway, ch_user *user, const chat_row *row, ch_now now);
 /* The heads of the user's channels, as known here, behind a sync answer (MAXH, SUBH). */
 void ch_channels_tell(ch_gateway *gateway, ch_conn *conn, ch_now now);
+void ch_channels_missed(ch_user *user, ch_now now);
 
 /* ------------------------------------------------------------------------------------------------ requests of the embedder (gateway_request.c) */
 

@@ -118,8 +118,11 @@ static void channels_done(ch_gateway *gateway, ch_call *call, int status, ch_now
   chat_store_heads *heads = (chat_store_heads *)(void *)call->op;
   ch_user *user = ch_user_find(gateway, heads->user);
   if (!user || user->channels_known == CH_CHANNELS_KNOWN) return;
-  user->channels_known = status ? CH_CHANNELS_UNKNOWN : CH_CHANNELS_KNOWN; /* a failure: the next sync asks again */
-  if (status) return;
+  if (status) {
+    ch_channels_missed(user, now);
+    return;
+  }
+  user->channels_known = CH_CHANNELS_KNOWN;
   subscribe_channels(gateway, user, heads, now);
   if (heads->more) {
     ask_channels(gateway, user, heads->position);
