@@ -67,7 +67,8 @@ static int check_conversation(void *arg, const chat_cache_conversation *conversa
   if (last == 0) return 0;
   l->conversations++;
   if (conversation->cursor != last)
-    sim_fail(s, "P4: device %u lags in a conversation of kind %u: its cursor is %llu, and %llu concerns it", l->device->index, conversation->kind, (unsigned long long)conversation->cursor, (unsigned long long)last);
+    sim_fail(s, "P4: device %u lags in a conversation of kind %u: its cursor is %llu, and %llu concerns it", l->device->index, conversation->kind,
+             (unsigned long long)conversation->cursor, (unsigned long long)last);
   sim_oracle_cursor(l->device, truth->id, conversation->start, conversation->cursor);
   return 0;
 }
