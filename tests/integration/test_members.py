@@ -163,3 +163,18 @@ def test_receipts_follow_membership(server):
         done(guest.mark_read(group, second.seq))
         until_tick(owner, second, Tick.READ)
         assert [member.user for member in done(owner.members(group)).members] == ["guest", "owner"]
+
+
+def test_a_group_turned_into_a_channel_loses_nothing_on_the_way(server):
+    """What is sent at once behind the turn, before anybody has subscribed, reaches everybody all the same."""
+    with client(server, "owner") as owner, client(server, "guest") as guest, client(server, "third") as third:
+        for person in owner, guest, third:
+            until_live(person)
+        group = done(owner.create("Beach", ["guest", "third"])).conversation_id
+        until_type(guest, Type.CREATE)
+        done(owner.make_channel(group))
+        for n in range(5):
+            done(owner.send(group, f"n{n}"))
+        for person in owner, guest, third:
+            until_message(person, "n4")
+        assert bodies(same_everywhere(group, owner, guest, third)) == [f"n{n}" for n in range(5)]
