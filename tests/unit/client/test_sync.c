@@ -400,6 +400,22 @@ START_TEST(damaged_database_is_set_aside) {
 }
 END_TEST
 
+/* A suspend interrupts statements: the request that it hits says so, and nothing of it is done. */
+START_TEST(interrupted_statement_is_a_suspended_request) {
+  for (uint64_t nth = 1; nth <= 4; nth++) {
+    script *s = script_online();
+    ck_assert_int_eq(script_do(s, script_text("first")), 0);
+    ch_cache_mem_fail(s->cache, nth, CHAT_E_CANCELED);
+    int status = script_do(s, script_text("second"));
+    ch_cache_mem_fail(s->cache, 0, 0);
+    ck_assert(status == 0 || status == CHAT_E_SUSPENDED);
+    ck_assert_uint_eq(script_bob_now(s).pending, status ? 1 : 2);
+    script_no_event(s, CHAT_EVENT_DATABASE); /* it is no trouble of the database */
+    script_free(s);
+  }
+}
+END_TEST
+
 static int asides_to_fail;
 static const chat_cache_vtable *sound;
 
@@ -625,6 +641,7 @@ int main(void) {
       {session_is_confirmed_only_when_durable, 0},
       {database_belongs_to_one_user, 0},
       {suspend_and_resume, 0},
+      {interrupted_statement_is_a_suspended_request, 0},
       {damaged_database_is_set_aside, 0},
       {set_aside_that_fails_is_tried_again, 0},
       {logout_wipes_what_cannot_be_set_aside, 0},
