@@ -30,10 +30,8 @@ struct ch_retell {
   ch_arena arena;
   ch_record record; /* batch->records[next], in FIND and TELL */
   uint64_t high;    /* the next page is below it; 0: the newest */
-  chat_store_range *page; /* that `row` is on; TELL */
-  const chat_row *row;
-  uint8_t last_conversation[16]; /* told last: one message that is there twice is two rows */
-  uint64_t last_seq;
+  chat_store_range *page; /* that its row is on; TELL */
+  size_t row;             /* of the page */
 };
 
 /* ------------------------------------------------------------------------------------------------ from record to record */
@@ -45,7 +43,6 @@ static void enter(ch_retell *retell, retell_state state) {
 static void drop_page(ch_retell *retell) {
   if (retell->page) ch_op_free(&retell->page->op);
   retell->page = NULL;
-  retell->row = NULL;
 }
 
 static void drop_batch(ch_retell *retell) {
@@ -102,16 +99,14 @@ static bool is_same(chat_bytes a, chat_bytes b) {
 
 static bool is_row_of(const ch_retell *retell, const chat_row *row) {
   const ch_record *record = &retell->record;
-  bool is_told = row->seq <= retell->last_seq && memcmp(row->conversation_id, retell->last_conversation, sizeof row->conversation_id) == 0;
-  return !is_told && row->created_ms == append_ms(retell) && row->client_seq == record->client_seq && is_same(row->sender, record->sender) &&
+  return row->created_ms == append_ms(retell) && row->client_seq == record->client_seq && is_same(row->sender, record->sender) &&
          memcmp(row->client_id, record->client_id, sizeof row->client_id) == 0 && memcmp(row->device_id, record->device_id, sizeof row->device_id) == 0;
 }
 
-/* Rising: of two that are alike the first is told first. NULL: it is not on this page. */
-static const chat_row *find_row(const ch_retell *retell, const chat_store_range *page) {
-  for (size_t i = 0; i < page->row_count; i++)
-    if (is_row_of(retell, &page->rows[i])) return &page->rows[i];
-  return NULL;
+/* The first such row from `from` on; row_count: it is not on this page. */
+static size_t find_row(const ch_retell *retell, const chat_store_range *page, size_t from) {
+  while (from < page->row_count && !is_row_of(retell, &page->rows[from])) from++;
+  return from;
 }
 
 /* A record without a row was refused. */
@@ -120,8 +115,8 @@ static bool may_be_below(const ch_retell *retell, const chat_store_range *page) 
 }
 
 static void took_page(ch_retell *retell, chat_store_range *page) {
-  retell->row = find_row(retell, page);
-  if (retell->row) {
+  retell->row = find_row(retell, page, 0);
+  if (retell->row < page->row_count) {
     retell->page = page;
     enter(retell, TELL);
     return;
@@ -132,10 +127,10 @@ static void took_page(ch_retell *retell, chat_store_range *page) {
   if (!goes_on) close_record(retell);
 }
 
+/* What the system sends twice in one millisecond under one client id are rows that nothing tells apart: all of them are told. */
 static void took_answer(ch_retell *retell) {
-  memcpy(retell->last_conversation, retell->row->conversation_id, sizeof retell->last_conversation);
-  retell->last_seq = retell->row->seq;
-  close_record(retell);
+  retell->row = find_row(retell, retell->page, retell->row + 1);
+  if (retell->row == retell->page->row_count) close_record(retell);
 }
 
 /* ------------------------------------------------------------------------------------------------ ops */
@@ -170,7 +165,7 @@ static chat_op *ask_page(const ch_retell *retell) {
 static chat_op *ask_hook(const ch_retell *retell) {
   ch_op_after_store *op = ch_op_new(retell->env.alloc, CH_OP_AFTER_STORE, sizeof *op);
   if (!op) return NULL;
-  op->row = *retell->row;
+  op->row = retell->page->rows[retell->row];
   return &op->op;
 }
 

@@ -55,9 +55,9 @@ static inline void served_set(chat_server *server, const char *name, const char 
   ck_assert_msg(chat_server_set(server, name, value) == 0, "%s: %s", name, chat_server_problem(server));
 }
 
-/* In memory, in development mode, on any free port; not started. hooks may be NULL. */
-static inline chat_server *served_new(const chat_hooks *hooks) {
-  chat_server_config config = {.size = sizeof config, .hooks = hooks};
+/* In memory, in development mode, on any free port; not started. hooks and clock may be NULL. */
+static inline chat_server *served_new_at(const chat_hooks *hooks, const chat_clock *clock) {
+  chat_server_config config = {.size = sizeof config, .hooks = hooks, .clock = clock};
   chat_server *server;
   ck_assert_int_eq(chat_server_new(CHAT_API_VERSION, &config, &server), 0);
   served_set(server, "listen", "127.0.0.1:0");
@@ -68,6 +68,10 @@ static inline chat_server *served_new(const chat_hooks *hooks) {
   served_set(server, "drain", "0s");
   served_set(server, "log-level", "error");
   return server;
+}
+
+static inline chat_server *served_new(const chat_hooks *hooks) {
+  return served_new_at(hooks, NULL);
 }
 
 /* With its files in `folder` instead. */
