@@ -136,7 +136,8 @@ typedef struct chat_log_info { /* CHAT_OP_LOG_INFO: what is in the log of one pa
   chat_op op;
   uint32_t topic, partition;
   uint32_t partition_count;      /* result: of the topic; fixed for the life of the log's epoch */
-  uint64_t first, end;           /* result: position of the oldest record kept, and of the newest (0, 0: empty and new) */
+  uint64_t first, end;           /* result: position of the oldest record kept, and of the newest (0, 0: empty and new); end is the begin of an epoch (lower 48 bits 0)
+                                  where nothing came since that was raised */
   uint8_t identity[16];          /* result: drawn when the log was made; another one means another log */
 } chat_log_info;
 

@@ -218,7 +218,7 @@ static bool do_info(log_mem *log, ch_port *port, chat_op *op, uint64_t now_ms, i
   if (!p) return true;
   info->partition_count = log->config.partitions[info->topic];
   info->first = p->count ? position_of(log, p->first_offset) : 0;
-  info->end = end_offset(p) ? position_of(log, end_offset(p) - 1) : 0;
+  info->end = end_offset(p) ? position_of(log, end_offset(p) - 1) : (uint64_t)log->config.epoch << 48;
   memcpy(info->identity, log->config.identity, sizeof info->identity);
   return true;
 }

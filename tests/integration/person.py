@@ -7,6 +7,7 @@
 """
 
 import contextlib
+import json
 import subprocess
 
 from chatd import program
@@ -32,6 +33,11 @@ class Person:
         done = self.try_to(*words, stdin=stdin)
         assert done.returncode == 0, f"{words}: exit code {done.returncode}: {done.stderr}"
         return done.stdout
+
+    def history(self, name):
+        """The bodies of all messages, oldest first."""
+        events = [json.loads(line) for line in self("history", name, "--all", "--json").splitlines()]
+        return [event["body"] for event in events if event["object"] == "message"]
 
     @contextlib.contextmanager
     def starts(self, *words):

@@ -2,7 +2,6 @@
 """chatd ends in the middle of things, in order or by kill -9, and starts again: clients come back, nothing is lost, nothing is there twice."""
 
 import contextlib
-import json
 import signal
 import time
 
@@ -15,12 +14,6 @@ LINES = 300
 
 def lines(begin, end):
     return "".join(f"line {n}\n" for n in range(begin, end))
-
-
-def bodies(output):
-    """Of the messages in what listen or history printed as JSON."""
-    events = [json.loads(line) for line in output.splitlines()]
-    return [event["body"] for event in events if event["object"] == "message"]
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
@@ -43,10 +36,10 @@ def test_an_end_in_the_middle_of_sending_loses_nothing(tmp_path, end):
             assert listening.returncode == 0, problem
         wanted = [f"line {n}" for n in range(LINES)]
         for person, other in ((alice, "bob"), (bob, "alice")):
-            assert bodies(person("history", other, "--all", "--json")) == wanted
+            assert person.history(other) == wanted
         # And as a device sees it that was not there.
         late = Person(server, tmp_path / "late", "bob")
-        assert bodies(late("history", "alice", "--all", "--json")) == wanted
+        assert late.history("alice") == wanted
 
 
 def test_a_second_signal_ends_at_once(tmp_path):
@@ -67,4 +60,4 @@ def test_a_second_signal_ends_at_once(tmp_path):
             server.signal(signal.SIGTERM)
             assert server.wait(30) == -signal.SIGTERM
         server.start()
-        assert bodies(alice("history", "bob", "--all", "--json")) == ["accepted"]
+        assert alice.history("bob") == ["accepted"]

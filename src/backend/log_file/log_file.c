@@ -179,6 +179,8 @@ static int do_info(file_log *log, ch_port *port, chat_op *op) {
   info->partition_count = log->partition_count;
   info->first = ch_journal_position(&partition->journal, first);
   info->end = ch_journal_position(&partition->journal, end);
+  uint64_t epoch_begin = (uint64_t)log->config.epoch << 48;
+  if (info->end < epoch_begin) info->end = epoch_begin; /* raised since, and nothing came yet */
   memcpy(info->identity, partition->journal.identity, sizeof info->identity);
   ch_port_finish(port, op, 0);
   return 0;

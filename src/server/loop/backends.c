@@ -44,9 +44,11 @@ static int open_log_file(const ch_backends_config *config, chat_backend *backend
                             .random = {config->env->random, config->env->random_arg},
                             .path = path,
                             .partitions = {1, 1},
+                            .epoch = (uint16_t)config->options->log_epoch,
                             .commit_ms = (uint32_t)config->options->log_commit_ms};
   uint64_t damaged = 0;
   int error = ch_log_file_new(&log, backend, &damaged);
+  if (error == CHAT_E_INVALID) ch_buf_put_text(why, "log-epoch is below that of the log, ");
   if (error == CHAT_E_CORRUPT) ch_buf_printf(why, "damaged from position %" PRIu64 ", ", damaged);
   return error;
 }

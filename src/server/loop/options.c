@@ -42,6 +42,8 @@ static const ch_option rows[] = {
      .help = "Roles of this process, separated by commas; all three, unless log, store and directory can be shared by processes."},
     {.name = "log-commit", .type = CH_OPTION_DURATION, .initial = "2ms", .max = 5, FIELD(log_commit_ms),
      .help = "How long a commit of the embedded log that is not full waits for more records; 0: only as long as the one before it takes."},
+    {.name = "log-epoch", .type = CH_OPTION_INT, .initial = "0", .max = 16383, FIELD(log_epoch),
+     .help = "Epoch of the embedded log; raised by an operator where log and store contradict each other (docs/operating.md), and never lowered."},
     {.name = "retention", .type = CH_OPTION_DURATION, .initial = "2557d", .max = (int64_t)DAY_MS * 36525, FIELD(retention_ms),
      .help = "Age at which messages are erased (2557d: 7 years); 0: never."},
     {.name = "heartbeat", .type = CH_OPTION_DURATION, .initial = "15s", .min = 1000, .max = 300 * 1000, FIELD(heartbeat_ms), .help = "How often a quiet client says that it is there."},

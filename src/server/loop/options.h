@@ -22,6 +22,7 @@ typedef struct ch_server_options {
   uint64_t jwt_leeway_ms;
   char data[CH_OPTION_TEXT_MAX], log[CH_OPTION_TEXT_MAX], store[CH_OPTION_TEXT_MAX], directory[CH_OPTION_TEXT_MAX], roles[CH_OPTION_TEXT_MAX];
   uint64_t log_commit_ms;
+  int64_t log_epoch;
   uint64_t retention_ms;
   uint64_t heartbeat_ms, idle_ms, hello_ms, hold_ms, receipt_ms, hook_ms, drain_ms;
   int64_t devices_max, sessions_max, in_flight_max;
