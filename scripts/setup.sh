@@ -1,6 +1,8 @@
 #!/bin/sh
 # Installs what the build and the tests need, by name, from Debian (written for Debian 12).
 # Quick when nothing is missing, asks nothing, leaves no service started.
+#
+#   scripts/setup.sh [PACKAGE...]    these as well: what only some target needs (make fuzz: clang)
 set -eu
 
 packages="
@@ -18,7 +20,7 @@ installed() {
 }
 
 missing=""
-for package in $packages; do
+for package in $packages "$@"; do
     installed "$package" || missing="$missing $package"
 done
 test -n "$missing" || exit 0

@@ -162,7 +162,7 @@ if wanted format; then stage format scripts/check_format.sh; fi
 stage build-dev build dev || finish
 stage build-release build release || finish
 
-for label in purity unit contract; do
+for label in purity unit fuzz contract; do
     if wanted $label && has_ctest dev $label; then stage $label run_ctest dev $label; fi
 done
 # The optimiser may call what the source does not.

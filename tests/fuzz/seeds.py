@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes tests/fuzz/corpus anew: the example frames of docs/protocol.md in the form that each target reads, and a few inputs by hand.
+
+  PYTHONPATH=tests/integration /usr/bin/python3 tests/fuzz/seeds.py
+"""
+import pathlib
+import shutil
+
+from protocol_examples import examples
+from wire import frame, pb
+
+CORPUS = pathlib.Path(__file__).parent / "corpus"
+CONTENTS = ["MessageContent", "CreateContent", "MembersAddContent", "MemberRemoveContent", "LeaveContent", "RoleContent", "OwnerContent", "TitleContent",
+            "SettingsContent", "ToChannelContent", "DeviceRetiredContent"]
+BACKENDS_SAY_YES = bytes(16)  # more than a step asks; what is left over is empty frames
+
+
+def piece(data):
+    return len(data).to_bytes(2, "little") + data
+
+
+def codec():
+    for n, example in enumerate(examples()):
+        if example.kind in CONTENTS:
+            kind = CONTENTS.index(example.kind) + 1
+            yield f"{n:02}-{example.kind}", bytes([2, kind]) + example.data
+        else:
+            for message in example.messages:
+                yield f"{n:02}-{message.WhichOneof('body')}", bytes([0 if example.kind == "client" else 1]) + message.SerializeToString()
+    event = next(m.live.events[0] for e in examples() if e.kind == "server" for m in e.messages if m.live.events)
+    yield "row", bytes([6]) + event.SerializeToString()
+    no_id = pb.Send(conversation_id=b"\2" * 16, client_id=bytes(16), client_seq=1, type=1)
+    yield "client-id-of-zeros", bytes([0]) + pb.ClientMessage(send=no_id).SerializeToString()
+    yield "delivered", bytes([5]) + b"".join(bytes([0x0A, len(data)]) + data for data in [event.SerializeToString()])
+
+
+def gateway_frame():
+    every = b""
+    for n, example in enumerate(e for e in examples() if e.kind == "client"):
+        for message in example.messages:
+            if message.WhichOneof("body") == "hello":
+                continue
+            action = b"\x01" + piece(message.SerializeToString()) + BACKENDS_SAY_YES
+            every += action
+            yield f"{n:02}-{message.WhichOneof('body')}", b"\0\0" + BACKENDS_SAY_YES + action
+    yield "every", b"\0\0" + BACKENDS_SAY_YES + every
+    yield "every-with-hooks", b"\1\1" + BACKENDS_SAY_YES + every
+    no_id = pb.ClientMessage(send=pb.Send(conversation_id=b"\2" * 16, client_id=bytes(16), client_seq=1, retry=1, type=1))
+    yield "client-id-of-zeros", b"\0\0" + BACKENDS_SAY_YES + b"\x00" + piece(frame(no_id)) + BACKENDS_SAY_YES
+
+
+def brain_frame():
+    every = b""
+    for n, example in enumerate(e for e in examples() if e.kind == "server"):
+        for message in example.messages:
+            action = b"\x01" + piece(message.SerializeToString())
+            every += action + b"\x05\x03\x02"
+            yield f"{n:02}-{message.WhichOneof('body')}", action + b"\x03\x20"
+    yield "every", every
+    yield "every-and-a-restart", every + b"\x06\x02" + every
+
+
+def log_record():
+    records = b"".join(map(piece, [b"", b"one", b"x" * 100, b"12345678"]))
+    yield "whole", b"\0\0" + records
+    yield "changed", b"\1\x24\0\1" + b"\0" + records
+    yield "cut", b"\0\x0a" + records
+    yield "padding-changed", b"\1\x43\0\xff" + b"\0" + records
+
+
+def option_file():
+    yield "all", b"verbose = yes\noffset = -3\nqueue-max = 2m\nheartbeat = 1500ms\ndata = /some/where\nlevel = error\n"
+    yield "comments", b"# one\n\n  level=info  \nDATA = a # b\n"
+    yield "wrong", b"offset = 11\n"
+    yield "unknown", b"nothing = 1\n"
+    yield "no-sign", b"verbose\n"
+    yield "numbers", b"queue-max = 99999999999999999999g\nheartbeat = 1.5s\n"
+
+
+def main():
+    for target in (codec, gateway_frame, brain_frame, log_record, option_file):
+        folder = CORPUS / target.__name__
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name, data in target():
+            (folder / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
