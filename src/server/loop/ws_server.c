@@ -14,8 +14,7 @@
 enum {
   RX_LEN = 4096,         /* of libwebsockets, a connection */
   ADDRESS_MAX = 64,      /* text of an IPv6 address with its zone */
-  HANDSHAKE_S = 10,      /* for TLS and the upgrade, together */
-  HEADERS_AT_ONCE = 1024 /* upgrades under way; more wait */
+  HANDSHAKE_S = 10       /* for TLS and the upgrade, together */
 };
 
 typedef struct connection {
@@ -321,7 +320,7 @@ static int make_context(ch_ws_server *server) {
       .uid = -1,
       .user = server,
       .timeout_secs = HANDSHAKE_S,
-      .max_http_header_pool = HEADERS_AT_ONCE,
+      .max_http_header_pool = 0, /* upgrades under way: as many as descriptors; with fewer, connections that say nothing would keep others waiting */
       .retry_and_idle_policy = &no_validity,
       .foreign_loops = loops,
       .pcontext = &server->context,
