@@ -384,7 +384,7 @@ static uint64_t number_after(const ch_journal *journal, uint64_t epoch, uint64_t
   if (epoch > newest(journal)->epoch) return UINT64_MAX;
   if (next < journal->segments[0].first && epoch <= journal->segments[0].epoch) return 0;
   uint64_t low = first_of_epoch(journal, epoch), high = first_of_epoch(journal, epoch + 1);
-  if (epoch == newest(journal)->epoch && next > journal->end + 1) return 0;
+  if (epoch == newest(journal)->epoch && next > journal->end + 1) return epoch == journal->config.epoch ? 0 : journal->end + 1; /* what contradicts us was settled by raising the epoch */
   return next < low ? low : next > high ? high : next;
 }
 
