@@ -13,6 +13,7 @@
 #include "contract/suite.h"
 #include "core/partition.h"
 #include "unit/backend/store_example.h"
+#include "unit/core/failing_allocator.h"
 
 enum { DELIVERY_PARTITIONS = 4 };
 
@@ -1055,6 +1056,17 @@ START_TEST(what_does_not_exist_has_no_head) {
 }
 END_TEST
 
+START_TEST(whoever_never_had_an_interval_has_no_head) {
+  chat_store_apply *apply = apply_of(CONVERSATION_A, 1, 3);
+  apply->states[0].members[1].role = CHAT_ROLE_NONE;
+  apply->states[0].members[1].interval_count = 0;
+  ck_assert_int_eq(apply_now(apply), 0);
+  chat_store_heads *got = heads("bob", 0, 10);
+  ck_assert_uint_eq(got->head_count, 0);
+  ch_op_free(&got->op);
+}
+END_TEST
+
 START_TEST(there_is_one_partition) {
   chat_store_apply *apply = apply_of(CONVERSATION_A, 1, 1);
   apply->partition = 1;
@@ -1191,6 +1203,37 @@ START_TEST(any_number_of_partitions_is_folded) {
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------ of the one in memory */
+
+/* At every allocation of an APPLY: what fails leaves nothing, and done again it succeeds. */
+START_TEST(memory_may_run_out_in_the_middle) {
+  failing_allocator memory;
+  chat_backend store;
+  size_t failures = 0;
+  int status = CHAT_E_NOMEM;
+  bench_close(&bench);
+  failing_allocator_init(&memory, SIZE_MAX);
+  ck_assert_int_eq(ch_store_mem_new(&(ch_store_mem_config){.alloc = &memory.alloc, .derives_heads = 1}, &store), 0);
+  bench_open(&bench, store);
+  for (; status == CHAT_E_NOMEM; failures++) {
+    expect_rows(CONVERSATION_A, 0, 0, 10, 0, 0, 0);
+    ck_assert_uint_eq(position(NULL), 0);
+    chat_store_state *ask = state_of(CONVERSATION_A, NULL, 0, 0);
+    ck_assert_uint_eq(ask->state.kind + ask->state.member_count_here + ask->state.sender_count, 0);
+    ch_op_free(&ask->op);
+    memory.left = failures;
+    status = apply_now(apply_of(CONVERSATION_A, 1, 3));
+    memory.left = SIZE_MAX;
+  }
+  ck_assert_int_eq(status, 0);
+  ck_assert_uint_gt(failures, 5);
+  expect_rows(CONVERSATION_A, 0, 0, 10, 0, 1, 3);
+  bench_close(&bench);
+  ck_assert_uint_eq(memory.live, 0);
+  open_mem_derived(); /* for the fixture */
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------ the suites */
 
 int main(void) {
@@ -1247,6 +1290,7 @@ int main(void) {
       watermarks_rise_only_and_apply_leaves_them,
       a_channel_s_head_is_derived_as_any,
       what_does_not_exist_has_no_head,
+      whoever_never_had_an_interval_has_no_head,
       there_is_one_partition,
       heads_that_are_derived_are_not_written,
   };
@@ -1257,6 +1301,7 @@ int main(void) {
       channels_are_in_front_of_the_last_answer,
       any_number_of_partitions_is_folded,
   };
+  const TTest *const in_memory[] = {memory_may_run_out_in_the_middle};
   const contract_version versions[] = {
       {"mem, derives heads", open_mem_derived, close_mem},
       {"sqlite", open_sqlite, close_sqlite},
@@ -1265,5 +1310,6 @@ int main(void) {
   int failed = contract_run(&(contract_suite){"store", CONTRACT_LIST(versions), CONTRACT_LIST(all), {&bench.backend, quick, 0, NULL}});
   failed |= contract_run(&(contract_suite){"store that derives heads", versions, 2, CONTRACT_LIST(derived), {0}});
   failed |= contract_run(&(contract_suite){"store that does not", versions + 2, 1, CONTRACT_LIST(written), {0}});
+  failed |= contract_run(&(contract_suite){"store in memory", versions, 1, CONTRACT_LIST(in_memory), {0}});
   return failed | store_random_run();
 }
