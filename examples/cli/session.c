@@ -77,12 +77,19 @@ static int open_slot(session *s, int slot) {
   return 0;
 }
 
+/* A new slot knows nothing before it has been connected. */
+static bool is_of_use(const session *s, int slot) {
+  char path[PROFILE_PATH_LEN];
+  profile_slot_path(s->profile, path, slot, "db");
+  return !s->options->offline || access(path, F_OK) == 0;
+}
+
 /* Slots with something unsent come first, so that it is not forgotten. */
 static int open_any_slot(session *s) {
   int error = CHAT_E_BUSY;
   for (int unsent = 1; unsent >= 0 && error == CHAT_E_BUSY; unsent--)
     for (int slot = 0; slot < SLOT_COUNT && error == CHAT_E_BUSY; slot++)
-      if (profile_is_unsent(s->profile, slot) == (unsent == 1)) error = open_slot(s, slot);
+      if (is_of_use(s, slot) && profile_is_unsent(s->profile, slot) == (unsent == 1)) error = open_slot(s, slot);
   return error;
 }
 
@@ -228,9 +235,9 @@ int session_connect(session *s) {
   return 0;
 }
 
-static int fail_to_open(int error, int slot) {
+static int fail_to_open(const session *s, int error, int slot) {
   if (error == CHAT_E_BUSY && slot >= 0) return fail_text(EXIT_FAILED, "the device that this has to go out from is in use by another command");
-  if (error == CHAT_E_BUSY) return fail_text(EXIT_FAILED, "%d other commands of this profile are running, and that is the most", SLOT_COUNT);
+  if (error == CHAT_E_BUSY) return fail_text(EXIT_FAILED, "other commands of this profile are running, as many as there may be%s", s->options->offline ? " while offline" : "");
   return fail_error("the local database cannot be opened", error);
 }
 
@@ -261,7 +268,7 @@ static int fail_to_connect(const session *s, int error) {
 int session_begin(session *s, const options *o, const profile *p, int slot) {
   if (!profile_is_logged_in(p)) return fail_text(EXIT_LOGIN, "not logged in: chat login URL TOKEN");
   int error = session_open(s, o, p, slot);
-  if (error) return fail_to_open(error, slot);
+  if (error) return fail_to_open(s, error, slot);
   error = session_connect(s);
   if (!error) return EXIT_DONE;
   int code = fail_to_connect(s, error);

@@ -68,6 +68,20 @@ def test_what_was_said_to_be_sent_is_there_and_the_outbox_follows(pair):
     assert [c["pending"] for c in alice.rows("conversations")] == ["0"]
 
 
+def test_the_outbox_of_another_slot_is_not_forgotten(server, pair):
+    """What a command beside a listen has left behind goes out although the first slot is free again."""
+    alice, bob = pair
+    with alice.start("listen", "--json") as listening:
+        listening.wait_for_lines(1)
+        assert "other commands" in alice("--offline", "conversations", "--timeout", "1", code=1).err, "a new slot knows nothing yet"
+        alice("conversations")
+        alice("--offline", "send", "team", "left behind")
+        assert listening.end() == 0
+    assert texts(bob) == []
+    alice("send", "team", "the next one", "--wait", "committed")
+    assert texts(bob) == ["left behind", "the next one"]
+
+
 def test_an_id_belongs_to_one_conversation(pair):
     alice, bob = pair
     alice("send", "team", "hello", "--id", "greeting")
