@@ -101,7 +101,7 @@ int session_open(session *s, const options *o, const profile *p, int slot) {
   sigset_t set = stop_signals();
   *s = (session){.options = o, .profile = p, .slot = -1, .patience_ms = o->timeout_s ? (int64_t)o->timeout_s * 1000 : PATIENCE_MS};
   session_progress(s);
-  s->signals = signalfd(-1, &set, SFD_CLOEXEC);
+  s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   int error = slot < 0 ? open_any_slot(s) : open_slot(s, slot);
   while (error == CHAT_E_BUSY && clock_ms() < s->deadline_ms) {
     pause_ms(SLOT_WAIT_MS);
@@ -147,20 +147,24 @@ static bool pull(session *s) {
   return s->event != NULL;
 }
 
+/* How long to wait; the clock may be asked again after a minute. */
+static int wait_ms(int64_t until_ms) {
+  int64_t left_ms = until_ms - clock_ms();
+  return left_ms < 0 ? 0 : left_ms > 60000 ? 60000 : (int)left_ms;
+}
+
 session_step_kind session_step(session *s, int input, int64_t until_ms) {
   if (until_ms < 0) until_ms = s->deadline_ms;
-  while (!s->stopped) {
+  for (;;) {
+    take_signal(s); /* before events: where they never end, a signal still does */
+    if (s->stopped) return STEP_STOP;
     if (pull(s)) return STEP_EVENT;
-    int64_t left_ms = until_ms - clock_ms();
-    if (left_ms < 0) left_ms = 0;
     struct pollfd fds[] = {{chat_client_fd(s->client), POLLIN, 0}, {s->signals, POLLIN, 0}, {input, POLLIN, 0}};
-    int count = poll(fds, 3, left_ms > 60000 ? 60000 : (int)left_ms);
+    int timeout_ms = wait_ms(until_ms), count = poll(fds, 3, timeout_ms);
     if (count < 0 && errno != EINTR) return STEP_LATE;
-    if (count > 0 && fds[1].revents) take_signal(s);
-    else if (count > 0 && fds[2].revents) return STEP_INPUT;
-    else if (count == 0 && left_ms == 0) return STEP_LATE;
+    if (count > 0 && fds[2].revents && !fds[1].revents) return STEP_INPUT;
+    if (count == 0 && timeout_ms == 0) return STEP_LATE;
   }
-  return STEP_STOP;
 }
 
 void session_progress(session *s) {

@@ -5,6 +5,7 @@ import base64
 import re
 import sqlite3
 import stat
+import subprocess
 import time
 import uuid
 
@@ -458,3 +459,14 @@ def test_help_and_version(people):
     for option in re.findall(r"^  (--[a-z0-9-]+)", text, re.M):
         assert option in documented, option
     assert re.fullmatch(r"chat \d+\.\d+\.\d+\n", alice("--version").text)
+
+
+def test_output_that_cannot_be_written_is_1(people):
+    alice, bob = people("alice", "bob")
+    alice("send", "bob", "-", stdin=b"".join(b"%d\n" % i for i in range(1000)))
+    command = subprocess.list2cmdline(alice.command("history", "bob", "--all"))
+    full = subprocess.run(["sh", "-c", f"{command} >/dev/full"], capture_output=True, timeout=120)
+    assert full.returncode == 1 and b"standard output" in full.stderr
+    head = subprocess.run(["sh", "-c", f"{command} | head -n 1"], capture_output=True, timeout=120)
+    assert head.stderr == b"", "that head has seen enough is no error to speak of"
+    assert head.stdout.count(b"\n") == 1
