@@ -1,63 +1,74 @@
 # SPDX-License-Identifier: Apache-2.0
-"""chatd ends in the middle of things, in order or by kill -9, and starts again: clients come back, nothing is lost, nothing is there twice."""
+"""SIGTERM in the middle of things: chatd works off what it has, clients come back to the next one, nothing is lost, nothing is there twice."""
 
-import contextlib
+import asyncio
 import signal
+import subprocess
 import time
 
-import pytest
 from chatd import Chatd
-from person import PATIENCE_S, Person
+from cli import DEADLINE_S, Person
+from wire import login
 
 LINES = 300
 
 
 def lines(begin, end):
-    return "".join(f"line {n}\n" for n in range(begin, end))
+    return b"".join(b"line %d\n" % n for n in range(begin, end))
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
-def test_an_end_in_the_middle_of_sending_loses_nothing(tmp_path, end):
-    with Chatd() as server:
-        alice, bob = Person(server, tmp_path, "alice"), Person(server, tmp_path, "bob")
-        with bob.starts("listen", "--json", "--count", str(LINES)) as listening:
-            with alice.starts("send", "bob", "-", "--wait", "committed") as sending:
-                sending.stdin.write(lines(0, LINES // 2))
-                sending.stdin.flush()
-                listening.stdout.readline()  # so it is in the middle
-                code = server.stop() if end == "stop" else server.kill()
-                assert code == (0 if end == "stop" else -signal.SIGKILL), server.log()
-                sending.stdin.write(lines(LINES // 2, LINES))  # into the outbox, while nobody is there
-                sending.stdin.flush()
-                server.start()
-                _, problem = sending.communicate(timeout=2 * PATIENCE_S)
-                assert sending.returncode == 0, problem
-            _, problem = listening.communicate(timeout=2 * PATIENCE_S)
-            assert listening.returncode == 0, problem
-        wanted = [f"line {n}" for n in range(LINES)]
-        for person, other in ((alice, "bob"), (bob, "alice")):
-            assert person.history(other) == wanted
-        # And as a device sees it that was not there.
-        late = Person(server, tmp_path / "late", "bob")
-        assert late.history("alice") == wanted
+def test_an_end_in_the_middle_of_sending_loses_nothing(server, tmp_path):
+    alice, bob = Person("alice", server, tmp_path), Person("bob", server, tmp_path)
+    with bob.start("listen", "--json", "--count", str(LINES)) as listening:
+        with alice.start("send", "bob", "-", "--wait", "committed", stdin=subprocess.PIPE) as sending:
+            sending.process.stdin.write(lines(0, LINES // 2))
+            sending.process.stdin.flush()
+            listening.wait_for(lambda row: row["object"] == "message")  # so it is in the middle
+            assert server.stop() == 0, server.log()
+            sending.process.stdin.write(lines(LINES // 2, LINES))  # into the outbox, while nobody is there
+            sending.process.stdin.close()
+            server.start()
+            assert sending.wait() == 0, sending.errors
+        assert listening.wait() == 0, listening.errors
+    wanted = [("alice", f"line {n}") for n in range(LINES)]
+    assert alice.said("bob") == bob.said("alice") == wanted
+    late = Person("bob", server, tmp_path, profile="late")  # a device that was not there
+    assert late.said("alice") == wanted
+
+
+def leaving(server, then):
+    """then() while the server waits for a client that does not go: it is told to, is given some seconds, and reads nothing."""
+
+    async def run():
+        connection, _ = await login(server.url, b"dev:rude")
+        server.signal(signal.SIGTERM)
+        until = time.monotonic() + DEADLINE_S
+        while server.get("/healthz")[0] != 503:  # and nothing is awaited
+            assert time.monotonic() < until
+        result = then()
+        connection.socket.transport.abort()
+        return result
+
+    return asyncio.run(run())
+
+
+def test_a_server_that_leaves_is_not_healthy():
+    """A balancer must not send it new clients while it sends its own away."""
+    with Chatd(metrics=True) as server:
+        assert server.get("/healthz") == (200, "ok\n")
+        assert leaving(server, lambda: server.wait(DEADLINE_S)) == 0  # who does not go is cut off
 
 
 def test_a_second_signal_ends_at_once(tmp_path):
-    """Clients are sent away over up to 40 s, which an impatient operator does not wait for; and by that nothing is lost."""
-    with Chatd("--drain=40s", metrics=True) as server:
-        alice = Person(server, tmp_path, "alice")
-        with contextlib.ExitStack() as stack:
-            for _ in range(4):
-                stack.enter_context(alice.starts("listen"))
-            until = time.monotonic() + PATIENCE_S
-            while "\nchat_sessions 4\n" not in server.get("/metrics")[1]:
-                assert time.monotonic() < until
-                time.sleep(0.1)
-            alice("send", "bob", "accepted")
+    """By which nothing is lost."""
+    with Chatd(metrics=True) as server:
+        alice = Person("alice", server, tmp_path)
+        alice("send", "bob", "accepted")
+
+        def again():
             server.signal(signal.SIGTERM)
-            while server.get("/healthz")[0] != 503:
-                assert time.monotonic() < until
-            server.signal(signal.SIGTERM)
-            assert server.wait(30) == -signal.SIGTERM
+            return server.wait(DEADLINE_S)
+
+        assert leaving(server, again) == -signal.SIGTERM
         server.start()
-        assert alice.history("bob") == ["accepted"]
+        assert alice.said("bob") == [("alice", "accepted")]

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from chatd import BUILD, ROOT
-from person import PATIENCE_S
+from cli import DEADLINE_S
 
 SANITIZERS = ["-fsanitize=address,undefined"] if "-fsanitize" in (BUILD / "build.ninja").read_text() else []
 
@@ -24,7 +24,7 @@ def programs(tmp_path_factory):
         (folder / f"{name}.c").write_text(source)
         strict = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", *SANITIZERS]
         libraries = [f"-I{ROOT}/include", f"-L{library}", f"-Wl,-rpath,{library}", "-lchat-client", "-lchat-server"]
-        subprocess.run(["cc", *strict, "-o", folder / name, folder / f"{name}.c", *libraries], check=True, timeout=PATIENCE_S)
+        subprocess.run(["cc", *strict, "-o", folder / name, folder / f"{name}.c", *libraries], check=True, timeout=DEADLINE_S)
     return folder
 
 
@@ -39,7 +39,7 @@ def test_they_talk_to_each_other(programs, tmp_path):
             url = server.stdout.readline().strip()
 
             def client(*words):
-                return subprocess.run([programs / "client", url, *words], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+                return subprocess.run([programs / "client", url, *words], capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
             hello = client("alice:open sesame", "bob", "good morning")
             assert (hello.returncode, hello.stdout) == (0, "good morning\n"), hello.stderr
@@ -48,6 +48,6 @@ def test_they_talk_to_each_other(programs, tmp_path):
             assert reply.returncode == 0 and reply.stdout.splitlines()[-1] == "and to you"
             assert server.stdout.readline() == "bob: and to you\n"
             server.stdin.close()
-            assert server.wait(PATIENCE_S) == 0
+            assert server.wait(DEADLINE_S) == 0
         finally:
             server.kill()

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The listener for metrics: each figure is right where a test can know it, none is always nought, and health follows a stop."""
+"""The listener for metrics: each figure is right where a test can know it, and none is always nought. (Health: test_drain.py.)"""
 
 import re
 import time
 
 import pytest
 from chatd import Chatd
-from person import PATIENCE_S, Person
+from cli import DEADLINE_S, Person
 
 MESSAGES = 25
 
@@ -38,7 +38,7 @@ def figures(server):
 
 
 def await_figures(server, right):
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + DEADLINE_S
     while True:
         found = figures(server)
         if right(found) or time.monotonic() > until:
@@ -51,13 +51,12 @@ def busy(tmp_path_factory):
     """A server on which two people have chatted, and one is still there; with its figures then."""
     folder = tmp_path_factory.mktemp("people")
     with Chatd(metrics=True) as server:
-        alice, bob = Person(server, folder, "alice"), Person(server, folder, "bob")
-        with bob.starts("listen", "--json") as listening:
-            alice("send", "bob", "-", "--wait", "delivered", stdin="".join(f"line {n}\n" for n in range(MESSAGES)))
-            stranger = alice.try_to("--profile", "other", "login", server.url, "nobody's token")
-            assert stranger.returncode == 4
+        alice, bob = Person("alice", server, folder), Person("bob", server, folder)
+        with bob.start("listen", "--json") as listening:
+            alice("send", "bob", "-", "--wait", "delivered", stdin=b"".join(b"line %d\n" % n for n in range(MESSAGES)))
+            Person("stranger", server, folder, login=False)("login", server.url, "nobody's token", code=4)
             peak = await_figures(server, lambda f: f["chat_sessions"] == 1)
-            assert listening.poll() is None
+            assert listening.process.poll() is None
         yield server, peak
 
 
@@ -103,27 +102,8 @@ def test_what_waits_is_done_in_the_end(busy):
 
 def test_positions_are_known_after_a_restart(tmp_path):
     with Chatd(metrics=True) as server:
-        Person(server, tmp_path, "alice")("send", "bob", "-", "--wait", "committed", stdin="1\n2\n3\n")
+        Person("alice", server, tmp_path)("send", "bob", "-", "--wait", "committed", stdin=b"1\n2\n3\n")
         server.stop()
         server.start()
         found = await_figures(server, lambda f: f["chat_log_position"] == f["chat_store_position"] == 3)
         assert (found["chat_log_position"], found["chat_store_position"]) == (3, 3)
-
-
-def test_a_server_that_leaves_is_not_healthy(tmp_path):
-    """It sends its clients away for a while, and a balancer must not send it new ones meanwhile."""
-    with Chatd("--drain=20s", metrics=True) as server:
-        alice = Person(server, tmp_path, "alice")
-        with alice.starts("listen"):
-            await_figures(server, lambda f: f["chat_sessions"] == 1)
-            assert server.get("/healthz") == (200, "ok\n")
-            server.signal(15)
-            seen = set()
-            until = time.monotonic() + PATIENCE_S
-            while 503 not in seen and time.monotonic() < until:
-                try:
-                    seen.add(server.get("/healthz")[0])
-                except OSError:
-                    break  # it is gone
-            assert 503 in seen
-        assert server.wait(PATIENCE_S) == 0
