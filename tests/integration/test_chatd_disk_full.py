@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import time
 
@@ -12,6 +13,10 @@ from cli import Person, eventually
 
 NAMESPACE = ["unshare", "--map-root-user", "--mount"]
 MOUNT = 'mkdir -p "$0" && mount -t tmpfs -o size=200m disk "$0" && exec "$@"'
+
+
+BODY = "x" * 60000
+LINES = [f"{n} {BODY}" for n in range(40)]  # more than what the store has mapped already
 
 
 class ChatdOnSmallDisk(Chatd):
@@ -48,22 +53,43 @@ def say(sending, lines):
     sending.process.stdin.flush()
 
 
-def test_a_full_disk_loses_nothing_and_heals(tmp_path):
+@pytest.fixture
+def server():
     if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("no mount namespace may be made here")
-    body = "x" * 60000
-    lines = [f"{n} {body}" for n in range(40)]  # more than what the store has mapped already
-    with ChatdOnSmallDisk(metrics=True) as server:
-        alice = Person("alice", server, tmp_path)
-        with alice.start("send", "bob", "-", "--wait", "committed", stdin=subprocess.PIPE) as sending:
-            say(sending, ["1", "2"])
-            assert eventually(lambda: stored(server), 2) == 2
-            fill(server.disk())
-            say(sending, lines)
-            time.sleep(3)  # it tries again and again
-            assert server.running() and stored(server) < 2 + len(lines)
-            (server.disk() / "filler").unlink()
-            sending.process.stdin.close()
-            assert sending.wait() == 0, sending.errors
-        assert [text for _, text in alice.said("bob")] == ["1", "2", *lines]
-        assert figure(server, "chat_faults") == 0
+    with ChatdOnSmallDisk(metrics=True) as running:
+        yield running
+
+
+def test_a_full_disk_loses_nothing_and_heals(server, tmp_path):
+    alice = Person("alice", server, tmp_path)
+    with alice.start("send", "bob", "-", "--wait", "committed", stdin=subprocess.PIPE) as sending:
+        say(sending, ["1", "2"])
+        assert eventually(lambda: stored(server), 2) == 2
+        fill(server.disk())
+        say(sending, LINES)
+        time.sleep(3)  # it tries again and again
+        assert server.running() and stored(server) < 2 + len(LINES)
+        (server.disk() / "filler").unlink()
+        sending.process.stdin.close()
+        assert sending.wait() == 0, sending.errors
+    assert [text for _, text in alice.said("bob")] == ["1", "2", *LINES]
+    assert figure(server, "chat_faults") == 0
+
+
+def test_a_stop_waits_for_what_cannot_be_stored_and_a_second_signal_does_not(server, tmp_path):
+    """Meanwhile it is not healthy, so that a balancer sends nobody new."""
+    alice = Person("alice", server, tmp_path)
+    with alice.start("send", "bob", "-", "--wait", "committed", stdin=subprocess.PIPE) as sending:
+        say(sending, ["1"])
+        assert eventually(lambda: stored(server), 1) == 1
+        fill(server.disk())
+        say(sending, LINES)
+        assert eventually(lambda: figure(server, "chat_log_position") > stored(server), True)
+        assert server.get("/healthz") == (200, "ok\n")
+        server.signal(signal.SIGTERM)
+        assert eventually(lambda: server.get("/healthz")[0], 503) == 503
+        time.sleep(1)
+        assert server.running()
+        server.signal(signal.SIGTERM)
+        assert server.wait(60) == -signal.SIGTERM

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The listener for metrics: each figure is right where a test can know it, and none is always nought. (Health: test_drain.py.)"""
+"""The listener for metrics: each figure is right where a test can know it, and none is always nought. (Health: test_epoch.py, test_chatd_disk_full.py.)"""
 
 import re
 import time
