@@ -12,19 +12,19 @@ from wire import Connection, DEADLINE_S, ERRORS, NUMBERS, body_of, client_messag
 ANSWER, VERDICT, RANGE = pb.AnswerCode, pb.VerdictCode, pb.RangeStatus
 PAGE = 200
 ACCEPTED_AGAIN_S = 10  # C3: an accepted row without an end
-MESSAGE, CREATE, ADD, REMOVE = 1, 2, 3, 4
+MESSAGE, CREATE, ADD, REMOVE, RETIRED = 1, 2, 3, 4, 11
 
 SCHEMA = """
 CREATE TABLE me (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), user BLOB, device_id BLOB, device_session INTEGER, position INTEGER);
 CREATE TABLE conversation (id BLOB PRIMARY KEY, cursor INTEGER DEFAULT 0, head INTEGER DEFAULT 0, next_seq INTEGER DEFAULT 1, role INTEGER DEFAULT 0,
                            delivered INTEGER DEFAULT 0, read INTEGER DEFAULT 0);
-CREATE TABLE event (conversation_id BLOB, seq INTEGER, client_id BLOB, bytes BLOB, PRIMARY KEY (conversation_id, seq));
+CREATE TABLE event (conversation_id BLOB, seq INTEGER, sender BLOB, client_id BLOB, bytes BLOB, PRIMARY KEY (conversation_id, seq));
 CREATE TABLE outbox (conversation_id BLOB, client_id BLOB, client_seq INTEGER, type INTEGER, payload BLOB, peer BLOB, state TEXT, error INTEGER DEFAULT 0,
                      PRIMARY KEY (conversation_id, client_id));
 CREATE TABLE mark (conversation_id BLOB, user BLOB, delivered INTEGER, read INTEGER, PRIMARY KEY (conversation_id, user));
 """
-ENDED = ("committed", "refused", "conflict")
-NOT_ENDED = "state NOT IN ('committed', 'refused', 'conflict')"
+ENDED = ("committed", "refused", "conflict", "draft")
+NOT_ENDED = "state NOT IN ('committed', 'refused', 'conflict', 'draft', 'restored')"  # restored: waits for what the history says
 
 
 class Refused(Exception):
@@ -113,6 +113,27 @@ class Client:
                                                             "ORDER BY conversation_id, client_seq"):
             await self._put_send(conversation_id, client_id)  # C3
         await self.sync()
+
+    async def become_new_device(self):
+        """The database is a copy ("Restored databases"): nothing of the old device's may be sent before it is known what became of it."""
+        old = self.store.one("SELECT device_id FROM me")
+        self.store.change((f"UPDATE outbox SET state = 'restored' WHERE {NOT_ENDED}",), ("UPDATE conversation SET next_seq = 1",),
+                          ("UPDATE me SET device_id = x'', device_session = 0",))
+        places = self.store.rows("SELECT DISTINCT conversation_id, peer FROM outbox WHERE state = 'restored'")
+        await self.connect()
+        retired = {where: await self.post(where, RETIRED, pb.DeviceRetiredContent(device_id=old), peer) for where, peer in places}
+        await self.until(lambda: all(self.state(client_id) in ENDED for client_id in retired.values()) and self.in_step())
+        for where, client_id in retired.items():
+            await self._settle_restored(where, is_closed=self.state(client_id) == "committed")
+
+    async def _settle_restored(self, conversation_id, is_closed):
+        for (client_id,) in self.store.rows("SELECT client_id FROM outbox WHERE conversation_id = ? AND state = 'restored' ORDER BY client_seq", conversation_id):
+            if self.store.one("SELECT 1 FROM event WHERE conversation_id = ? AND client_id = ? AND sender = ?", conversation_id, client_id, self.user):
+                self._end(client_id, "committed")
+            elif is_closed:
+                await self._number_anew(conversation_id, client_id)
+            else:
+                self._end(client_id, "draft")
 
     async def close(self):
         if self.connection:
@@ -282,10 +303,13 @@ class Client:
         elif self.state(client_id) == "discarding":
             self._end(client_id, "refused", NUMBERS["CANCELED"])
         elif self.state(client_id) not in ENDED:
-            fresh = self.store.one("SELECT next_seq FROM conversation WHERE id = ?", conversation_id)
-            self.store.change(("UPDATE outbox SET client_seq = ?, state = 'queued' WHERE client_id = ?", fresh, client_id),
-                              ("UPDATE conversation SET next_seq = ? WHERE id = ?", fresh + 1, conversation_id))
-            await self._put_send(conversation_id, client_id)
+            await self._number_anew(conversation_id, client_id)
+
+    async def _number_anew(self, conversation_id, client_id):
+        fresh = self.store.one("SELECT next_seq FROM conversation WHERE id = ?", conversation_id)
+        self.store.change(("UPDATE outbox SET client_seq = ?, state = 'queued' WHERE client_id = ?", fresh, client_id),
+                          ("UPDATE conversation SET next_seq = ? WHERE id = ?", fresh + 1, conversation_id))
+        await self._put_send(conversation_id, client_id)
 
     @staticmethod
     def _ending(event):
@@ -351,7 +375,7 @@ class Client:
             statements.append(("UPDATE conversation SET cursor = ? WHERE id = ?", high, conversation_id))
         device_id = self.store.one("SELECT device_id FROM me")
         for event in events:
-            statements.append(("INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?)", conversation_id, event.seq, event.client_id,
+            statements.append(("INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?, ?)", conversation_id, event.seq, event.sender, event.client_id,
                                event.SerializeToString()))
             if event.sender == self.user and event.device_id == device_id:
                 statements.append(self._ending(event))

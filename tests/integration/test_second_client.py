@@ -2,6 +2,7 @@
 """docs/protocol.md suffices: a client that was written from it alone chats with chatd (second_client.py)."""
 import asyncio
 import contextlib
+import sqlite3
 
 import pytest
 
@@ -210,19 +211,33 @@ def test_a_newer_session_of_the_device_replaces_the_older(chatd, tmp_path):
     asyncio.run(run())
 
 
-def test_a_restored_database_is_found_out(chatd, tmp_path):
-    """Hello with a session number older than the confirmed one."""
+def test_a_restored_database_is_found_out_and_nothing_is_lost_or_doubled(chatd, tmp_path):
+    """Hello with a session number older than the confirmed one: a new device, which finds out what became of the old one's messages."""
     async def run():
         async with connected(chatd, tmp_path, "ann") as (ann,):
-            old = ann.store.one("SELECT device_session FROM me")
-            await ann.until(ann.in_step)
-            for _ in range(2):
-                await ann.connect()
-                await ann.until(ann.in_step)
+            where = direct_id(b"ann", b"bob")
+            first = await ann.say_to(b"bob", b"one")
+            await ann.until(committed(ann, first))
+            second = ann.compose(where, MESSAGE, pb.MessageContent(body=b"two, in the copy not sent yet"), peer=b"bob")
             await ann.close()
-            ann.store.change(("UPDATE me SET device_session = ?", old))
-            with pytest.raises(Refused) as refused:
+            copy = sqlite3.connect(tmp_path / "copy.db")
+            ann.store.db.backup(copy)
+            copy.close()
+            for _ in range(2):  # life goes on
                 await ann.connect()
+                await ann.until(committed(ann, second))
+
+            restored = Client(tmp_path / "copy.db", chatd.url, b"dev:ann")
+            third = restored.compose(where, MESSAGE, pb.MessageContent(body=b"three, written into the copy"), peer=b"bob")
+            nowhere = restored.compose(direct_id(b"ann", b"cy"), MESSAGE, pb.MessageContent(body=b"to nobody yet"), peer=b"cy")
+            with pytest.raises(Refused) as refused:
+                await restored.connect()
             assert refused.value.code == NUMBERS["CONFLICT"]
+            await restored.become_new_device()
+            await restored.until(committed(restored, second, third))
+            await ann.until(lambda: ann.cursor(where) == restored.cursor(where) == 4)
+            assert ann.texts(where) == restored.texts(where) == [b"one", b"two, in the copy not sent yet", b"three, written into the copy"]
+            assert restored.state(nowhere) == "draft"  # in a conversation that does not exist nothing can be proven
+            await restored.close()
 
     asyncio.run(run())
