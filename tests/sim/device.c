@@ -177,6 +177,7 @@ void sim_device_restore(sim_device *device) {
   sim_device_kill(device, false);
   sim_cache_replace(&device->cache, device->backup);
   device->backup = NULL;
+  device->was_restored = true;
   sim_oracle_restored(device, device->backup_ms);
 }
 

@@ -17,6 +17,7 @@ struct sim_device {
   sim_cache cache;
   chat_cache *backup; /* a copy that may be restored; NULL: none */
   uint64_t backup_ms;
+  bool was_restored; /* once: numbers that it gave were given before, and take new ones (C7) */
   sim_connection *connection; /* NULL: none */
   bool is_connected;
   bool is_suspended;

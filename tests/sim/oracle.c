@@ -21,6 +21,7 @@ void sim_oracle_new(sim *s) {
   ch_hashmap_init(&oracle->logged, NULL, seed);
   ch_hashmap_init(&oracle->accepted, NULL, seed);
   ch_hashmap_init(&oracle->committed, NULL, seed);
+  ch_hashmap_init(&oracle->newest, NULL, seed);
   ch_arena_init(&oracle->arena, NULL, 65536, 64 * 1024 * 1024);
   s->oracle = oracle;
 }
@@ -41,6 +42,7 @@ void sim_oracle_free(sim *s) {
   ch_hashmap_fini(&oracle->logged);
   ch_hashmap_fini(&oracle->accepted);
   ch_hashmap_fini(&oracle->committed);
+  ch_hashmap_fini(&oracle->newest);
   ch_arena_fini(&oracle->arena);
   free(oracle);
 }
@@ -77,7 +79,29 @@ void sim_oracle_restored(sim_device *device, uint64_t of_ms) {
 
 /* ------------------------------------------------------------------------------------------------ servers */
 
+static uint32_t number_of(sim *s, const uint8_t client_id[16]) {
+  const sim_intent *intent = sim_oracle_intent(s, client_id);
+  return intent ? intent->number : 0;
+}
+
+static void note_refusals(sim *s, const chat_log_append *append) {
+  for (size_t i = 0; i < append->count; i++) {
+    ch_tasks tasks = {0};
+    ch_arena_reset(&s->oracle->arena);
+    if (ch_tasks_decode(append->records[i].data, &s->oracle->arena, &tasks)) continue;
+    for (size_t t = 0; t < tasks.count; t++) {
+      if (tasks.tasks[t].kind == CH_TASK_VERDICT)
+        sim_note(s, "verdict %d of message %u, number %llu", (int)tasks.tasks[t].u.verdict.code, number_of(s, tasks.tasks[t].u.verdict.client_id),
+                 (unsigned long long)tasks.tasks[t].u.verdict.client_seq);
+      if (tasks.tasks[t].kind != CH_TASK_VERDICT || tasks.tasks[t].u.verdict.code != CH_VERDICT_REFUSED) continue;
+      sim_intent *intent = sim_oracle_intent(s, tasks.tasks[t].u.verdict.client_id);
+      if (intent) intent->was_refused = true;
+    }
+  }
+}
+
 void sim_oracle_submitted(sim *s, const chat_op *op) {
+  if (op->kind == CHAT_OP_LOG_APPEND && ((const chat_log_append *)(const void *)op)->topic == CHAT_TOPIC_DELIVERIES) note_refusals(s, (const chat_log_append *)(const void *)op);
   if (op->kind != CHAT_OP_STORE_APPLY) return;
   const chat_store_apply *apply = (const chat_store_apply *)(const void *)op;
   for (size_t i = 0; i < apply->row_count && !sim_failed(s); i++)
@@ -90,6 +114,8 @@ static void logged(sim *s, const chat_log_record *record) {
   ch_record decoded;
   ch_arena_reset(&s->oracle->arena);
   if (ch_record_decode(record->data, &s->oracle->arena, &decoded)) return;
+  sim_note(s, "in the log at %llu: message %u, number %llu%s", (unsigned long long)(record->position & 0xffffffff), number_of(s, decoded.client_id), (unsigned long long)decoded.client_seq,
+           decoded.is_void ? ", a void" : "");
   ch_hashmap_insert(&s->oracle->logged, (ch_bytes){decoded.client_id, 16}, &mark);
 }
 
@@ -102,11 +128,6 @@ void sim_oracle_done(sim *s, const chat_op *op) {
 }
 
 /* ------------------------------------------------------------------------------------------------ frames to clients */
-
-static uint32_t number_of(sim *s, const uint8_t client_id[16]) {
-  const sim_intent *intent = sim_oracle_intent(s, client_id);
-  return intent ? intent->number : 0;
-}
 
 static void check_answer(sim_device *device, const ch_answer *answer) {
   sim *s = device->sim;
@@ -198,7 +219,8 @@ static uint64_t durable_at_any(sim_device *device, const uint8_t conversation_id
 }
 
 static void note_send(sim_device *device, const ch_send *send) {
-  sim_note(device->sim, "device %u sends message %u, number %llu, prev %llu%s%s", device->index, number_of(device->sim, send->client_id), (unsigned long long)send->client_seq,
+  sim_note(device->sim, "device %u sends message %u to %02x%02x, number %llu, prev %llu%s%s", device->index, number_of(device->sim, send->client_id), send->conversation_id[1],
+           send->conversation_id[2], (unsigned long long)send->client_seq,
            (unsigned long long)send->prev, send->retry ? ", again" : "", send->discard ? ", a void" : "");
 }
 

@@ -21,6 +21,7 @@ typedef struct sim_intent {
   bool is_refused;     /* the client said so */
   bool is_discarded;   /* the person took it back */
   bool is_gone;        /* and it left the outbox at once */
+  bool was_refused;    /* by the sequencer, under one of its numbers: it may come again under another, behind what was entered after it (C7) */
   bool is_forgotten;   /* the database that held it was lost or was restored from before it */
   bool is_draft;       /* given back to the person */
   uint64_t committed_seq;

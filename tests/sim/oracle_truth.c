@@ -153,6 +153,20 @@ static void check_once(sim *s, const chat_row *row) {
   if (ch_hashmap_insert(&s->oracle->committed, (ch_bytes){key, sizeof key}, &mark)) sim_fail(s, "P2: a client id was committed twice (second at seq %llu)", (unsigned long long)row->seq);
 }
 
+/* In the order in which the device's person entered them, but for one that took a new number. */
+static void check_entered_order(sim *s, sim_intent *intent) {
+  uint8_t key[17] = {(uint8_t)intent->device->index};
+  memcpy(key + 1, intent->conversation_id, 16);
+  ch_bytes place = {key, sizeof key};
+  const sim_intent *newest = ch_hashmap_find(&s->oracle->newest, place);
+  if (newest && newest->number > intent->number) {
+    if (!intent->was_refused && !intent->device->was_restored) sim_fail(s, "P3: message %u of device %u comes behind its message %u", intent->number, intent->device->index, newest->number);
+    return;
+  }
+  if (newest) ch_hashmap_remove(&s->oracle->newest, place);
+  ch_assert(ch_hashmap_insert(&s->oracle->newest, place, intent) == 0);
+}
+
 static void check_intent(sim *s, const chat_row *row, const ch_content *content) {
   sim_intent *intent = sim_oracle_intent(s, row->client_id);
   if (!intent) {
@@ -167,6 +181,7 @@ static void check_intent(sim *s, const chat_row *row, const ch_content *content)
   if (intent->is_gone) sim_fail(s, "P10: message %u was taken back before it was sent, and is committed", intent->number);
   if (intent->is_refused) sim_fail(s, "P10: message %u was refused and is committed", intent->number);
   intent->committed_seq = row->seq;
+  check_entered_order(s, intent);
 }
 
 static void add(sim_truth *truth, const chat_row *row) {

@@ -87,9 +87,10 @@ static void fail_over(void *arg, uint64_t unused) {
   ch_directory_mem_new_epoch(s->backends[SIM_DIRECTORY]);
 }
 
-/* The master of the directory is cut off for a while, and a replica that knows nothing of that takes its place. */
+/* The master of the directory is cut off for a while, and a replica that knows nothing of that takes its place. Links suffer too. */
 static void cut_off_directory(sim *s) {
   if (s->directory_is_cut_off) return;
+  begin_outage(s, SIM_LINK);
   s->directory_is_cut_off = true;
   sim_after(s, sim_between(&s->random, 500, 10000), fail_over, s, 0);
 }

@@ -403,8 +403,12 @@ static void due_at(ch_brain *brain, uint64_t ms) {
 /* What a client without C5 would do: send again in the same session what was not answered for a second. */
 static void land_silent(ch_brain *brain, ch_outbox_item *item) {
   uint64_t silence_ms = item->conversation->heard_ms + 1000;
-  if (ch_now_ms(brain) < silence_ms) due_at(brain, silence_ms);
-  else land(item);
+  if (ch_now_ms(brain) >= silence_ms) {
+    land(item);
+    item->conversation->heard_ms = ch_now_ms(brain);
+  } else {
+    due_at(brain, silence_ms);
+  }
 }
 
 /* In order: a row that has to wait before it is sent again keeps back the ones behind it. An accepted one does not. */
