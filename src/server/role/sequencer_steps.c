@@ -182,12 +182,13 @@ static const ch_step steps_apart[] = {load, fold, write_rows, send_tasks, write_
 static const ch_step steps_derived[] = {load, fold, write_all, send_tasks, send_verdicts, finish, NULL};
 
 static const ch_step steps_without_s1[] = {load, fold, write_rows, send_tasks, send_verdicts, write_states, finish, NULL};
+static const ch_step steps_derived_without_s1[] = {load, fold, send_verdicts, write_all, send_tasks, finish, NULL};
 static const ch_step steps_without_v7[] = {load, fold, send_tasks, write_all, send_verdicts, finish, NULL};
 static const ch_step steps_state_first[] = {load, fold, write_states, write_rows, send_tasks, send_verdicts, finish, NULL};
 
 const ch_step *ch_steps_of_batch(bool derives_heads) {
   if (!CH_RULE(V7) && derives_heads) return steps_without_v7;
-  if (!CH_RULE(S1)) return steps_without_s1;
+  if (!CH_RULE(S1)) return derives_heads ? steps_derived_without_s1 : steps_without_s1;
   if (!CH_RULE(EFFECTS_FIRST)) return steps_state_first;
   return derives_heads ? steps_derived : steps_apart;
 }
