@@ -8,8 +8,6 @@
 #include "sim/device.h"
 #include "sim/oracle.h"
 
-enum { SLOW_MS = 2000 };
-
 typedef struct frame {
   sim_connection *connection;
   size_t len;
@@ -99,29 +97,9 @@ static sim_connection *find(sim *s, uint64_t number) {
   return NULL;
 }
 
-static void flush(sim_connection *c);
-
-static void flush_later(void *arg, uint64_t unused) {
-  (void)unused;
-  sim_connection *c = arg;
-  c->is_waiting = false;
-  if (!c->server_is_open || !c->gateway->is_alive) return;
-  flush(c);
-  sim_process_run(c->gateway);
-}
-
-/* A client that does not read: what is for it waits at the gateway, which has a bound for that (P8). */
-static bool does_not_read(sim_connection *c) {
-  if (c->to_client_ms <= c->sim->now_ms + SLOW_MS) return false;
-  if (!c->is_waiting) sim_schedule_at(&c->sim->schedule, c->to_client_ms, flush_later, c, 0);
-  c->is_waiting = true;
-  return true;
-}
-
 static void flush(sim_connection *c) {
   sim *s = c->sim;
   bool close = false;
-  if (does_not_read(c)) return;
   for (chat_bytes bytes; (bytes = ch_gateway_peek(c->gateway->gateway, c->number, &close)).len > 0;) {
     sim_trace(s, bytes.len);
     sim_oracle_frame_out(c->device, bytes);

@@ -16,7 +16,6 @@ struct sim_connection {
   sim_process *gateway;
   bool client_is_open, server_is_open;  /* each end's own view */
   bool is_cut;                          /* nothing passes any more */
-  bool is_waiting;                      /* for the client to read: a step is scheduled */
   uint64_t to_server_ms, to_client_ms;  /* when the last frame of each way arrives */
 };
 

@@ -369,7 +369,7 @@ static void make_gateway(sim_process *process, const ch_env *env) {
       .receipt_ms = 200,
       .route_ms = 300000,
       .presence_ms = 30000,
-      .out_max = 40 * 1024, /* a page fits; who does not read for long reaches it */
+      .out_max = 4 * 1024 * 1024,
       .hook_ms = 5000,
   };
   ch_assert(ch_gateway_new(env, &config, &process->gateway) == 0);
