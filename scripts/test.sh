@@ -3,7 +3,8 @@
 # whole output is in build/test-logs/. The last line is "N passed, N failed, N skipped", over all stages.
 #
 # A stage exists when there is something to run in it. STAGES="unit sim" runs only those (builds are always made).
-# CHAT_SIM_SEEDS (2000) and CHAT_SIM_SEEDS_ASAN (200) say how long the simulator runs; CHAT_SIM_FROM is the first seed.
+# CHAT_SIM_SEEDS (2000) and CHAT_SIM_SEEDS_ASAN (200) say how long the simulator runs, CHAT_SIM_SEEDS_RULES (250) how long a rule that is left out may go unnoticed;
+# CHAT_SIM_FROM is the first seed.
 set -u
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
@@ -12,6 +13,7 @@ logs=$PWD/build/test-logs
 jobs=$(nproc)
 sim_seeds=${CHAT_SIM_SEEDS:-2000}
 sim_seeds_asan=${CHAT_SIM_SEEDS_ASAN:-200}
+sim_rules_seeds=${CHAT_SIM_SEEDS_RULES:-250}
 passed_total=0 failed_total=0 skipped_total=0
 started=$(date +%s)
 
@@ -170,6 +172,7 @@ if wanted purity && has_ctest release purity; then stage purity-release run_ctes
 if wanted sim && [ -x build/dev/bin/chat-sim ]; then
     stage sim-asan run_sim dev "$sim_seeds_asan"
     stage sim run_sim release "$sim_seeds"
+    stage sim-rules build/release/bin/chat-sim-rules --table "$sim_rules_seeds"
 fi
 if wanted integration && has_tests tests/integration; then stage integration run_scripts dev tests/integration; fi
 if wanted bindings && has_tests tests/bindings; then
