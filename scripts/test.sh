@@ -3,7 +3,7 @@
 # whole output is in build/test-logs/. The last line is "N passed, N failed, N skipped", over all stages.
 #
 # A stage exists when there is something to run in it. STAGES="unit sim" runs only those (builds are always made).
-# CHAT_SIM_SEEDS (2000) and CHAT_SIM_SEEDS_ASAN (200) say how long the simulator runs, CHAT_SIM_SEEDS_RULES (250) how long a rule that is left out may go unnoticed;
+# CHAT_SIM_SEEDS (2000) and CHAT_SIM_SEEDS_ASAN (200) say how long the simulator runs, CHAT_SIM_SEEDS_RULES (600) how long a rule that is left out may go unnoticed;
 # CHAT_SIM_FROM is the first seed.
 set -u
 cd "$(dirname "$0")/.."
@@ -13,7 +13,7 @@ logs=$PWD/build/test-logs
 jobs=$(nproc)
 sim_seeds=${CHAT_SIM_SEEDS:-2000}
 sim_seeds_asan=${CHAT_SIM_SEEDS_ASAN:-200}
-sim_rules_seeds=${CHAT_SIM_SEEDS_RULES:-250}
+sim_rules_seeds=${CHAT_SIM_SEEDS_RULES:-600}
 passed_total=0 failed_total=0 skipped_total=0
 started=$(date +%s)
 

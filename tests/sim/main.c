@@ -4,7 +4,7 @@
  *
  *   chat-sim --seeds N [--from M] [--jobs J]   N seeds; each is reported that fails; exit 1 where one did
  *   chat-sim --seed N [--trace]                one, with every step
- *   chat-sim-rules --table N                   leaves out each rule in turn: after how many of N seeds is it missed?
+ *   chat-sim-rules --table N [--only C2]       leaves out each rule in turn: after how many of N seeds is it missed?
  */
 #include <getopt.h>
 #include <signal.h>
@@ -132,19 +132,21 @@ static int run_traced(uint64_t seed, bool trace) {
 int main(int argc, char **argv) {
   static const struct option options[] = {{"seeds", required_argument, NULL, 'n'}, {"from", required_argument, NULL, 'f'}, {"jobs", required_argument, NULL, 'j'},
                                           {"seed", required_argument, NULL, 's'},  {"trace", no_argument, NULL, 't'},
-                                          {"table", required_argument, NULL, 'r'}, {NULL, 0, NULL, 0}};
+                                          {"table", required_argument, NULL, 'r'}, {"only", required_argument, NULL, 'o'},         {NULL, 0, NULL, 0}};
   uint64_t count = 0, from = 1, seed = 0, table = 0, jobs = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
   bool trace = false;
+  const char *only = NULL;
   for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (c == 'n') count = strtoull(optarg, NULL, 10);
     if (c == 'f') from = strtoull(optarg, NULL, 10);
     if (c == 'j') jobs = strtoull(optarg, NULL, 10);
     if (c == 's') seed = strtoull(optarg, NULL, 10);
     if (c == 'r') table = strtoull(optarg, NULL, 10);
+    if (c == 'o') only = optarg;
     if (c == 't') trace = true;
     if (c == '?') return 2;
   }
-  if (table > 0 && jobs > 0) return sim_rules_table(table, jobs);
+  if (table > 0 && jobs > 0) return sim_rules_table(table, jobs, only);
   signal(SIGABRT, say_seed);
   signal(SIGSEGV, say_seed);
   if (seed) return run_traced(seed, trace);

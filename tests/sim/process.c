@@ -151,9 +151,16 @@ static uint64_t way_ms(sim *s) {
   return sim_chance(&s->random, 1, 64) ? sim_between(&s->random, 10, 400) : sim_between(&s->random, 0, 2);
 }
 
+/* Where parts of an answer are read at different times, there is time between them. */
+static uint64_t between_reads_ms(sim *s, const chat_op *op) {
+  bool is_parted = (!CH_RULE(S3) && op->kind == CHAT_OP_STORE_STATE) || (!CH_RULE(V3) && op->kind == CHAT_OP_STORE_HEADS);
+  return is_parted ? sim_between(&s->random, 0, 2000) : 0;
+}
+
 static void answer(flight *f, int status) {
+  sim *s = f->process->sim;
   f->op->status = status;
-  sim_after(f->process->sim, way_ms(f->process->sim), come_back, f, 0);
+  sim_after(s, way_ms(s) + between_reads_ms(s, f->op), come_back, f, 0);
 }
 
 /* Which of the records are in is not known, but perhaps of the first ones. */
