@@ -113,8 +113,8 @@ static inline bool sim_failed(const sim *s) {
   return s->failure[0] != 0;
 }
 
-/* chat-sim-rules: leaves each rule out in turn and prints the first of up to seeds_max seeds that shows it. `only`: those whose name begins so; NULL: all. Exit status: 1 where one of the eight broken variants, or a rule that is
- * known to be shown, was not. In chat-sim, 2. */
+/* chat-sim-rules: leaves each rule out in turn and prints the first of up to seeds_max seeds that shows it. `only`: those whose name begins so; NULL: all. Exit status: 1 where one of the
+ * eight broken designs, or a rule that is known to be shown, was not. In chat-sim, 2. */
 int sim_rules_table(uint64_t seeds_max, uint64_t jobs, const char *only);
 
 /* Runs a seed to its end. The plan is drawn from the seed. */
