@@ -99,6 +99,57 @@ def test_a_seventeenth_watch(chatd):
     asyncio.run(run())
 
 
+def test_of_several_bodies_the_last_one_counts(chatd):
+    async def run():
+        connection, _ = await login(chatd.url, b"dev:ann")
+        await connection.put(client_message(7, list_devices=pb.ListDevices()).SerializeToString() + pb.ClientMessage(sync=pb.Sync()).SerializeToString())
+        assert error_of(await connection.reply(7)) == "sync_reply"
+        await connection.close()
+
+    asyncio.run(run())
+
+
+def test_more_requests_than_may_be_under_way(chatd):
+    """64 are; each of the others gets Error(AGAIN) with a time, and none is forgotten."""
+    async def run():
+        connection, _ = await login(chatd.url, b"dev:ann")
+        tags = range(1000, 1500)
+        await connection.put(*[client_message(tag, search=pb.Search(query=b"word", limit=1)) for tag in tags])
+        replies = {}
+        while len(replies) < len(tags):
+            message = await connection.read()
+            assert message.tag in tags and message.tag not in replies
+            replies[message.tag] = message
+        refused = [m for m in replies.values() if error_of(m) == "AGAIN"]
+        assert len(refused) <= len(tags) - 64 and all(m.error.retry_after_ms > 0 for m in refused)
+        assert {error_of(m) for m in replies.values()} == {"search_reply", "AGAIN"}
+        await connection.close()
+
+    asyncio.run(run())
+
+
+def test_more_sends_than_may_wait(chatd):
+    """Each Send of a session gets exactly one Answer, whatever it is; those ACCEPTED come in order."""
+    async def run():
+        connection, welcome = await login(chatd.url, b"dev:ann")
+        where, count = direct_id(b"ann", b"many"), 300
+        sends = [pb.Send(conversation_id=where, client_id=uuid7(), client_seq=n, type=MESSAGE, peer=b"many", payload=message(body=b"%d" % n).SerializeToString())
+                 for n in range(1, count + 1)]
+        await connection.put(*[client_message(0, send=send) for send in sends])
+        answers = []
+        while len(answers) < count:
+            name, body = body_of(await connection.read())
+            answers += [body] if name == "answer" else []
+        assert sorted(a.client_seq for a in answers) == list(range(1, count + 1))
+        accepted = [a.client_seq for a in answers if a.code == pb.AnswerCode.ACCEPTED]
+        later = [a for a in answers if a.code == pb.AnswerCode.RETRY]
+        assert len(accepted) + len(later) == count and accepted == sorted(accepted) and len(accepted) >= welcome.limits.in_flight_max
+        assert later and all(a.retry_after_ms > 0 for a in later)
+        await connection.close()
+
+    asyncio.run(run())
+
+
 def test_revoking(chatd):
     """Another device, and then one's own: Ok, and its session ends. Neither logs in again."""
     async def run():
