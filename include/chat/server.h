@@ -73,7 +73,8 @@ typedef struct chat_hooks {
   void (*before_log)(void *arg, chat_ticket *ticket, const chat_incoming *incoming);
   /* NULL: yes. */
   void (*may)(void *arg, chat_ticket *ticket, const chat_action *action);
-  /* Told by the deliverer; answer 0 when done; anything else, and it is told again later. Holds up the partition's deliveries until answered. NULL: nobody is told. */
+  /* Told by the deliverer; answer 0 when done; anything else, and it is told again later. Holds up the partition's deliveries until answered. NULL: nobody is told.
+   * Where the store is the option's SQLite, or the log keeps deliveries, also over a kill: then what may not have been told comes beside what is new. */
   void (*after_store)(void *arg, chat_ticket *ticket, const chat_stored *stored);
 } chat_hooks;
 
@@ -164,7 +165,7 @@ CHAT_API int chat_server_request_send(chat_server *server, uint64_t tag, const c
 /* kind CHAT_GROUP or CHAT_CHANNEL. Reply: durable; conversation_id. */
 CHAT_API int chat_server_request_create(chat_server *server, uint64_t tag, const char *owner, size_t owner_len, uint32_t kind, const char *title, size_t title_len,
                                         const char *const *members, const size_t *member_lens, size_t member_count, int history_from_start);
-/* As the system. Reply: durable. */
+/* As the system, which may what an owner may; the event's sender is empty. Reply: durable; whether it was applied is seen in the history. */
 CHAT_API int chat_server_request_add(chat_server *server, uint64_t tag, const uint8_t conversation_id[16], const char *user, size_t user_len, uint32_t role);
 CHAT_API int chat_server_request_remove(chat_server *server, uint64_t tag, const uint8_t conversation_id[16], const char *user, size_t user_len);
 /* Rows with seq in (low, high], newest first picked, at most limit (1 to CHAT_PAGE_MAX). Reply: stored, head. CHAT_E_NOT_FOUND. */
