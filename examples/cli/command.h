@@ -31,6 +31,9 @@ int command_conversations(const options *o, profile *p, int count, char **operan
 int command_read(const options *o, profile *p, int count, char **operands);
 int command_verify(const options *o, profile *p, int count, char **operands);
 
+int command_outbox(const options *o, profile *p, int count, char **operands);
+int command_discard(const options *o, profile *p, int count, char **operands);
+
 int command_presence(const options *o, profile *p, int count, char **operands);
 int command_devices(const options *o, profile *p, int count, char **operands);
 int command_revoke(const options *o, profile *p, int count, char **operands);

@@ -21,6 +21,8 @@ static const command commands[] = {
     {"search", "WORDS", 1, 1, "in server limit", command_search, "messages with all these words; the last may end with *"},
     {"conversations", "", 0, 0, "limit", command_conversations, "the most recently active first"},
     {"read", "NAME [SEQ]", 1, 2, "", command_read, "everything (or up to SEQ) was read"},
+    {"outbox", "", 0, 0, "", command_outbox, "messages that wait to be sent, or were refused"},
+    {"outbox discard", "CLIENT_ID", 1, 1, "", command_discard, "take one of them back"},
     {"presence", "NAME", 1, 1, "", command_presence, "who is online in a conversation"},
     {"devices", "", 0, 0, "", command_devices, "one's own devices"},
     {"devices revoke", "DEVICE", 1, 1, "", command_revoke, "shut a device out"},

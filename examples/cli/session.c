@@ -111,17 +111,26 @@ int session_open(session *s, const options *o, const profile *p, int slot) {
   return error;
 }
 
-/* Where nothing waits in the outbox any more, the slot need not be taken first again. */
-static void look_for_unsent(session *s) {
+/* A local question, answered at once. */
+static bool has_pending(session *s) {
   int status;
   uint64_t pending = 0;
-  if (!profile_is_unsent(s->profile, s->slot)) return;
-  s->on_event = NULL;
-  s->stopped = false; /* a local question, answered at once */
-  s->deadline_ms = clock_ms() + SETTLE_MAX_MS;
   const chat_event *event = session_reply(s, chat_client_conversations(s->client, session_tag(s), 0, 1000), &status);
   for (size_t i = 0; event && i < event->conversation_count; i++) pending += event->conversations[i]->pending;
-  if (event && status == 0 && pending == 0 && !event->more) profile_set_unsent(s->profile, s->slot, false);
+  return !event || status != 0 || pending > 0 || event->more;
+}
+
+/* What an earlier command has left in the outbox is given a moment to go out. Where nothing waits any more, the slot need not be taken first again. */
+static void look_for_unsent(session *s) {
+  if (!profile_is_unsent(s->profile, s->slot)) return;
+  bool waits = s->state == CHAT_STATE_LIVE && !s->stopped;
+  s->on_event = NULL;
+  s->stopped = false;
+  s->deadline_ms = clock_ms() + SETTLE_MAX_MS;
+  bool pending = has_pending(s);
+  for (int64_t until_ms = clock_ms() + SETTLE_MAX_MS; pending && waits && clock_ms() < until_ms; pending = has_pending(s))
+    if (session_step(s, -1, clock_ms() + SLOT_WAIT_MS) == STEP_STOP) return;
+  if (!pending) profile_set_unsent(s->profile, s->slot, false);
 }
 
 void session_close(session *s) {

@@ -139,6 +139,40 @@ def test_what_is_written_offline_goes_out_later(pair):
     assert texts(bob) == ["one", "two", "three"]
 
 
+def test_what_waits_is_listed_and_goes_out_with_any_command(pair):
+    alice, bob = pair
+    alice("--offline", "send", "team", "-", stdin=b"one\ntwo\n")
+    rows = alice.rows("outbox")
+    assert [(row["body"], row["tick"]) for row in rows] == [("one", "pending"), ("two", "pending")]
+    assert [line.split()[0] for line in alice("outbox").text.splitlines()] == [row["client_id"] for row in rows]
+    alice("outbox", "discard", "nonsense", code=2)
+    alice("outbox", "discard", "0" * 32, code=1)
+    alice("conversations")
+    assert alice.rows("outbox") == []
+    assert texts(bob) == ["one", "two"]
+
+
+def test_what_was_not_sent_is_taken_back(pair):
+    alice, bob = pair
+    alice("--offline", "send", "team", "-", stdin=b"one\ntwo\nthree\n")
+    alice("outbox", "discard", alice.rows("outbox")[1]["client_id"])
+    assert "two" not in [row["body"] for row in alice.rows("outbox")]
+    alice("send", "team", "four", "--wait", "committed")
+    assert texts(bob) == ["one", "three", "four"]
+
+
+def test_what_was_refused_stays_until_it_is_taken_back(pair):
+    alice, bob = pair
+    bob("conversations")
+    alice("group", "remove", "team", "bob")
+    bob("--offline", "send", "team", "am I still there?")  # bob does not know yet
+    bob("conversations")
+    (row,) = bob.rows("outbox")
+    assert row["tick"] == "refused" and row["error"] in ("CHAT_E_NOT_FOUND", "CHAT_E_DENIED")
+    bob("outbox", "discard", row["client_id"])
+    assert bob.rows("outbox") == [] and texts(alice) == []
+
+
 def test_a_signal_ends_a_send_in_order(pair):
     alice, bob = pair
     running = alice.start("send", "team", "-", "--json", stdin=subprocess.PIPE)
