@@ -57,26 +57,31 @@ static void finish(ch_retell *retell) {
   enter(retell, DONE);
 }
 
-/* false: there is no row of it (a void; or none that we know). */
-static bool open_record(ch_retell *retell, const chat_log_record *in) {
+/* 0; CHAT_E_NOT_FOUND: there is no row of it (a void; or none that we know); CHAT_E_NOMEM. */
+static int open_record(ch_retell *retell, const chat_log_record *in) {
   ch_arena_reset(&retell->arena);
-  return ch_record_decode(in->data, &retell->arena, &retell->record) == 0 && !retell->record.is_void;
+  int error = ch_record_decode(in->data, &retell->arena, &retell->record);
+  if (error == CHAT_E_NOMEM) return error;
+  return error || retell->record.is_void ? CHAT_E_NOT_FOUND : 0;
 }
 
-/* To the next record that may have a row; where there is none, to the next records. */
+/* To the next record that may have a row; where there is none, or no memory to read it, to the next records. */
 static void go_on(ch_retell *retell) {
   drop_page(retell);
   retell->high = 0;
   for (; retell->next < retell->batch->count; retell->next++) {
     const chat_log_record *in = &retell->batch->records[retell->next];
     if (in->position > retell->stored) break;
-    if (open_record(retell, in)) {
+    int error = open_record(retell, in);
+    if (error == CHAT_E_NOMEM) break;
+    if (!error) {
       enter(retell, FIND);
       return;
     }
     retell->told = in->position;
   }
-  bool is_end = retell->next < retell->batch->count || retell->told >= retell->stored;
+  bool is_beyond = retell->next < retell->batch->count && retell->batch->records[retell->next].position > retell->stored;
+  bool is_end = is_beyond || retell->told >= retell->stored;
   drop_batch(retell);
   if (is_end) finish(retell);
   else enter(retell, READ);
