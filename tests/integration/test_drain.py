@@ -3,7 +3,7 @@
 
 import subprocess
 
-from cli import Person
+from cli import Person, live
 
 LINES = 300
 
@@ -15,6 +15,7 @@ def lines(begin, end):
 def test_an_end_in_the_middle_of_sending_loses_nothing(server, tmp_path):
     alice, bob = Person("alice", server, tmp_path), Person("bob", server, tmp_path)
     with bob.start("listen", "--json", "--count", str(LINES)) as listening:
+        listening.wait_for(live)  # or the first may be history by then
         with alice.start("send", "bob", "-", "--wait", "committed", stdin=subprocess.PIPE) as sending:
             sending.process.stdin.write(lines(0, LINES // 2))
             sending.process.stdin.flush()
