@@ -659,10 +659,6 @@ void ch_cache_mem_fail(chat_cache *cache, uint64_t nth_call, int error) {
   self->fail_error = error;
 }
 
-uint64_t ch_cache_mem_calls(const chat_cache *cache) {
-  return ((const cache_mem *)cache->self)->calls;
-}
-
 uint64_t ch_cache_mem_durable_commits(const chat_cache *cache) {
   return ((const cache_mem *)cache->self)->durable_commits;
 }

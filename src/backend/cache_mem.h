@@ -17,7 +17,6 @@ int chat_cache_mem_new(const chat_allocator *alloc, chat_cache **cache); /* 0, C
 void ch_cache_mem_power_cut(chat_cache *cache);
 /* The nth_call-th call from now on (1: the next one) fails once with `error`; CHAT_E_CORRUPT: all do, until set_aside or wipe. Counted is every call that can fail. 0: none. */
 void ch_cache_mem_fail(chat_cache *cache, uint64_t nth_call, int error);
-uint64_t ch_cache_mem_calls(const chat_cache *cache); /* so far */
 uint64_t ch_cache_mem_durable_commits(const chat_cache *cache);
 /* A copy of the committed database, closed: what somebody has restored. 0, CHAT_E_NOMEM. */
 int ch_cache_mem_clone(const chat_cache *cache, chat_cache **copy);

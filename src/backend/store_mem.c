@@ -135,13 +135,6 @@ void ch_store_mem_power_cut(chat_backend store) {
   pthread_mutex_unlock(&self->lock);
 }
 
-void ch_store_mem_sync(chat_backend store) {
-  ch_store_mem *self = store.self;
-  pthread_mutex_lock(&self->lock);
-  sync_all(self);
-  pthread_mutex_unlock(&self->lock);
-}
-
 void ch_store_mem_each_row(chat_backend store, int (*visit)(void *arg, const chat_row *row), void *arg) {
   ch_store_mem *self = store.self;
   ch_cell_key all = {.bytes = {CH_CELL_ROW}, .len = 1};

@@ -28,8 +28,6 @@ int ch_store_mem_new(const ch_store_mem_config *config, chat_backend *store);
 
 /* The power fails: all is as at the last sync. Ops that are finished and not yet polled keep their results. */
 void ch_store_mem_power_cut(chat_backend store);
-/* What is unsynced is synced. */
-void ch_store_mem_sync(chat_backend store);
 /* Every row that is stored, by conversation and seq, above heads too; valid during the call, which may not call the store. visit returns non-zero to end. */
 void ch_store_mem_each_row(chat_backend store, int (*visit)(void *arg, const chat_row *row), void *arg);
 /* Every conversation that has a state, in order of id; as above. */

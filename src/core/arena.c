@@ -78,16 +78,3 @@ void *ch_arena_dup(ch_arena *arena, const void *data, size_t len) {
   copy[len] = '\0';
   return copy;
 }
-
-static void *protobuf_alloc(void *arena, size_t len) {
-  return ch_arena_alloc(arena, len);
-}
-
-static void protobuf_free(void *arena, void *piece) {
-  (void)arena;
-  (void)piece;
-}
-
-ProtobufCAllocator ch_arena_protobuf(ch_arena *arena) {
-  return (ProtobufCAllocator){.alloc = protobuf_alloc, .free = protobuf_free, .allocator_data = arena};
-}

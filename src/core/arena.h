@@ -9,7 +9,6 @@
 #ifndef CH_CORE_ARENA_H
 #define CH_CORE_ARENA_H
 
-#include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 
 #include "core/env.h"
@@ -37,9 +36,5 @@ void *ch_arena_alloc(ch_arena *arena, size_t len);
 void *ch_arena_calloc(ch_arena *arena, size_t count, size_t item_len);
 /* A copy of len bytes, with a NUL behind them that len does not count; NULL as above. */
 void *ch_arena_dup(ch_arena *arena, const void *data, size_t len);
-
-/* An allocator for protobuf-c that takes from the arena; its free does nothing. Valid as long as the arena stays
- * where it is. */
-ProtobufCAllocator ch_arena_protobuf(ch_arena *arena);
 
 #endif

@@ -78,14 +78,6 @@ int ch_buf_put_u8(ch_buf *buf, uint8_t value) {
   return put_big_endian(buf, value, 1);
 }
 
-int ch_buf_put_u16(ch_buf *buf, uint16_t value) {
-  return put_big_endian(buf, value, 2);
-}
-
-int ch_buf_put_u32(ch_buf *buf, uint32_t value) {
-  return put_big_endian(buf, value, 4);
-}
-
 int ch_buf_put_u64(ch_buf *buf, uint64_t value) {
   return put_big_endian(buf, value, 8);
 }
@@ -139,16 +131,6 @@ static uint64_t big_endian(ch_cursor *cursor, size_t len) {
 
 int ch_cursor_u8(ch_cursor *cursor, uint8_t *out) {
   *out = (uint8_t)big_endian(cursor, 1);
-  return cursor->error;
-}
-
-int ch_cursor_u16(ch_cursor *cursor, uint16_t *out) {
-  *out = (uint16_t)big_endian(cursor, 2);
-  return cursor->error;
-}
-
-int ch_cursor_u32(ch_cursor *cursor, uint32_t *out) {
-  *out = (uint32_t)big_endian(cursor, 4);
   return cursor->error;
 }
 

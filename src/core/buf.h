@@ -39,8 +39,6 @@ uint8_t *ch_buf_extend(ch_buf *buf, size_t len);
 int ch_buf_put(ch_buf *buf, ch_bytes bytes);
 int ch_buf_put_text(ch_buf *buf, const char *text);
 int ch_buf_put_u8(ch_buf *buf, uint8_t value);
-int ch_buf_put_u16(ch_buf *buf, uint16_t value);
-int ch_buf_put_u32(ch_buf *buf, uint32_t value);
 int ch_buf_put_u64(ch_buf *buf, uint64_t value);
 int ch_buf_put_varint(ch_buf *buf, uint64_t value);
 /* As printf; the NUL is not part of the content. */
@@ -56,8 +54,6 @@ typedef struct ch_cursor {
 ch_cursor ch_cursor_of(ch_bytes bytes);
 /* Each reads one value and gives cursor->error: 0, or CHAT_E_PROTOCOL, where *out is 0 (or no bytes). */
 int ch_cursor_u8(ch_cursor *cursor, uint8_t *out);
-int ch_cursor_u16(ch_cursor *cursor, uint16_t *out);
-int ch_cursor_u32(ch_cursor *cursor, uint32_t *out);
 int ch_cursor_u64(ch_cursor *cursor, uint64_t *out);
 int ch_cursor_varint(ch_cursor *cursor, uint64_t *out);
 /* The next len bytes, borrowed from what the cursor reads. */

@@ -40,10 +40,6 @@ static inline void ch_list_push_back(ch_list *list, ch_list *node) {
   ch_list_insert_before(list, node);
 }
 
-static inline void ch_list_push_front(ch_list *list, ch_list *node) {
-  ch_list_insert_before(list->next, node);
-}
-
 /* Takes node out of its list; for one that is in none, does nothing. */
 static inline void ch_list_remove(ch_list *node) {
   node->prev->next = node->next;

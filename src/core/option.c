@@ -238,10 +238,3 @@ int ch_options_set(ch_options options, ch_bytes name, ch_bytes text) {
   if (!option) return ch_options_fail(options, CHAT_E_UNSUPPORTED, "there is no option", name);
   return set_row(options, option, text) ? CHAT_OK : fail_value(options, option, text);
 }
-
-int ch_options_change(ch_options options, ch_bytes name, ch_bytes text) {
-  const ch_option *option = ch_option_find(options.table, name);
-  if (option && !(option->flags & CH_OPTION_RELOADABLE))
-    return ch_options_fail(options, CHAT_E_INVALID, "only a restart can change option", name);
-  return ch_options_set(options, name, text);
-}

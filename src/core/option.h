@@ -65,8 +65,6 @@ void ch_options_init(ch_options options);
 /* Sets one option. CHAT_E_UNSUPPORTED: no such option. CHAT_E_INVALID: not a value of its type, or out of its bounds. On
  * an error nothing changed but why. */
 int ch_options_set(ch_options options, ch_bytes name, ch_bytes text);
-/* As ch_options_set, for an owner that runs: CHAT_E_INVALID also for an option that is not CH_OPTION_RELOADABLE. */
-int ch_options_change(ch_options options, ch_bytes name, ch_bytes text);
 
 /* The row of name; NULL when there is none. Lives as long as the table. */
 const ch_option *ch_option_find(const ch_option_table *table, ch_bytes name);

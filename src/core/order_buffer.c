@@ -105,7 +105,3 @@ uint64_t ch_order_buffer_next_deadline_ms(const ch_order_buffer *buffer) {
   }
   return earliest_ms;
 }
-
-uint64_t ch_order_buffer_lowest(const ch_order_buffer *buffer) {
-  return buffer->count > 0 ? buffer->slots[0].number : 0;
-}

@@ -63,7 +63,5 @@ void ch_order_buffer_drop_through(ch_order_buffer *buffer, uint64_t number);
 
 /* The earliest deadline of all items in ms; CH_NEVER_MS when empty. */
 uint64_t ch_order_buffer_next_deadline_ms(const ch_order_buffer *buffer);
-/* The lowest number held; 0 when empty. What is missing ends just before it. */
-uint64_t ch_order_buffer_lowest(const ch_order_buffer *buffer);
 
 #endif

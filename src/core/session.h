@@ -42,7 +42,6 @@ typedef struct ch_session {
   ch_session_times times;
   uint64_t state_since_ms, last_in_ms, last_out_ms; /* elapsed */
   ch_buf out; /* whole length-prefixed messages, to be taken as one frame; bounded: a slow reader is cut off (P8) */
-  int close_code; /* CLOSED or DRAINING: why; 0 or CHAT_E_* */
 } ch_session;
 
 void ch_session_init(ch_session *session, ch_side side, const ch_session_times *times, const ch_allocator *alloc, size_t out_max, uint64_t now_ms);

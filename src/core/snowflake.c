@@ -18,14 +18,6 @@ uint64_t ch_snowflake_compose(uint64_t unix_ms, uint32_t partition, uint32_t seq
   return time_and_partition << SEQUENCE_BITS | sequence;
 }
 
-ch_snowflake ch_snowflake_split(uint64_t id) {
-  return (ch_snowflake){
-      .unix_ms = CH_SNOWFLAKE_EPOCH_MS + (id >> (SEQUENCE_BITS + PARTITION_BITS)),
-      .partition = (uint32_t)(id >> SEQUENCE_BITS) % CH_SNOWFLAKE_PARTITIONS,
-      .sequence = (uint32_t)id % CH_SNOWFLAKE_SEQUENCES,
-  };
-}
-
 uint64_t ch_message_id_next(uint64_t last, uint64_t append_ms, uint32_t partition) {
   ch_assert(last < INT64_MAX);
   uint64_t by_time = ch_snowflake_compose(append_ms, partition, 0);

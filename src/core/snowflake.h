@@ -14,16 +14,9 @@
 
 enum { CH_SNOWFLAKE_PARTITIONS = 1024, CH_SNOWFLAKE_SEQUENCES = 4096 };
 
-typedef struct ch_snowflake {
-  uint64_t unix_ms;
-  uint32_t partition; /* 0 to 1,023 */
-  uint32_t sequence;  /* 0 to 4,095 */
-} ch_snowflake;
-
 /* A time before the epoch counts as the epoch, one past 41 bits as the last; sequence is below
  * CH_SNOWFLAKE_SEQUENCES. */
 uint64_t ch_snowflake_compose(uint64_t unix_ms, uint32_t partition, uint32_t sequence);
-ch_snowflake ch_snowflake_split(uint64_t id);
 
 /* The id of the next message of a conversation whose highest is last (0: none), at unix time append_ms of the log:
  * max(compose(append_ms, partition, 0), last + 1). last is below INT64_MAX. */

@@ -19,10 +19,6 @@ void ch_uuid7_make(uint8_t out[CH_UUID_LEN], uint64_t unix_ms, const uint8_t ran
   put_version_and_variant(out);
 }
 
-bool ch_uuid7_valid(const uint8_t uuid[CH_UUID_LEN]) {
-  return uuid[6] >> 4 == 7 && uuid[8] >> 6 == 2;
-}
-
 uint64_t ch_uuid7_ms(const uint8_t uuid[CH_UUID_LEN]) {
   uint64_t unix_ms = 0;
   for (int i = 0; i < 6; i++)
@@ -48,29 +44,4 @@ void ch_uuid7_next(ch_uuid7_generator *generator, uint64_t unix_ms, const uint8_
   ch_uuid7_make(out, generator->last_ms, random);
   out[6] = (uint8_t)(0x70 | generator->counter >> 8);
   out[7] = (uint8_t)generator->counter;
-}
-
-/* Bytes in each of the five groups of digits. */
-static const uint8_t group_lens[] = {4, 2, 2, 2, 6};
-
-void ch_uuid_format(const uint8_t uuid[CH_UUID_LEN], char out[CH_UUID_TEXT_LEN + 1]) {
-  for (size_t i = 0; i < sizeof group_lens; i++) {
-    ch_hex_encode(ch_bytes_of(uuid, group_lens[i]), out);
-    uuid += group_lens[i];
-    out += 2 * group_lens[i];
-    *out++ = '-';
-  }
-  out[-1] = '\0';
-}
-
-bool ch_uuid_parse(ch_bytes text, uint8_t out[CH_UUID_LEN]) {
-  if (text.len != CH_UUID_TEXT_LEN) return false;
-  const uint8_t *at = text.data;
-  for (size_t i = 0; i < sizeof group_lens; i++) {
-    if ((i > 0 && *at++ != '-') || !ch_hex_decode(ch_bytes_of(at, 2u * group_lens[i]), out, group_lens[i]))
-      return false;
-    at += 2 * group_lens[i];
-    out += group_lens[i];
-  }
-  return true;
 }

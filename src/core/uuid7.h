@@ -6,21 +6,12 @@
 #ifndef CH_CORE_UUID7_H
 #define CH_CORE_UUID7_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
-#include "core/bytes.h"
-
-enum {
-  CH_UUID_LEN = 16,
-  CH_UUID_TEXT_LEN = 36, /* 8-4-4-4-12 digits; a NUL comes on top */
-  CH_UUID7_RANDOM_LEN = 10
-};
+enum { CH_UUID_LEN = 16, CH_UUID7_RANDOM_LEN = 10 };
 
 /* One UUIDv7. Of unix_ms the lower 48 bits count, of random 74 bits. */
 void ch_uuid7_make(uint8_t out[CH_UUID_LEN], uint64_t unix_ms, const uint8_t random[CH_UUID7_RANDOM_LEN]);
-/* Do version and variant say UUIDv7? */
-bool ch_uuid7_valid(const uint8_t uuid[CH_UUID_LEN]);
 /* The unix time inside, in ms. */
 uint64_t ch_uuid7_ms(const uint8_t uuid[CH_UUID_LEN]);
 
@@ -34,10 +25,5 @@ typedef struct ch_uuid7_generator {
 /* unix_ms above 2^47 (the year 6429) is taken as 2^47, so that the generator can always count on. */
 void ch_uuid7_next(ch_uuid7_generator *generator, uint64_t unix_ms, const uint8_t random[CH_UUID7_RANDOM_LEN],
                    uint8_t out[CH_UUID_LEN]);
-
-/* Writes the 36 characters, lower case, and a NUL. Any UUID. */
-void ch_uuid_format(const uint8_t uuid[CH_UUID_LEN], char out[CH_UUID_TEXT_LEN + 1]);
-/* Reads exactly that form, either case. false, with out in part written, when text is anything else. */
-bool ch_uuid_parse(ch_bytes text, uint8_t out[CH_UUID_LEN]);
 
 #endif

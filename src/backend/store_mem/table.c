@@ -171,14 +171,6 @@ const ch_store_node *ch_store_table_seek(const ch_store_table *table, chat_bytes
   return skip_erased(find_before(table, key, before)->next[0]);
 }
 
-const ch_store_node *ch_store_table_seek_below(const ch_store_table *table, chat_bytes key) {
-  ch_store_node *before[CH_STORE_TABLE_LEVELS];
-  const ch_store_node *node = find_before(table, key, before);
-  while (node != table->head && !node->value)
-    node = find_before(table, ch_store_node_key(node), before);
-  return node == table->head ? NULL : node;
-}
-
 const ch_store_node *ch_store_node_next(const ch_store_node *node) {
   return skip_erased(node->next[0]);
 }

@@ -45,9 +45,8 @@ void *ch_store_table_put(ch_store_table *table, chat_bytes key, size_t len);
 /* Takes the value away where there is one. CHAT_E_NOMEM: nothing changed. */
 int ch_store_table_erase(ch_store_table *table, chat_bytes key);
 
-/* Entries in rising order of key. The first at or above `key`, the last below `key` (both NULL where there is none), and the next. A node is valid until the next rollback or sync. */
+/* Entries in rising order of key. The first at or above `key` (NULL where there is none), and the next. A node is valid until the next rollback or sync. */
 const ch_store_node *ch_store_table_seek(const ch_store_table *table, chat_bytes key);
-const ch_store_node *ch_store_table_seek_below(const ch_store_table *table, chat_bytes key);
 const ch_store_node *ch_store_node_next(const ch_store_node *node);
 chat_bytes ch_store_node_key(const ch_store_node *node);
 const void *ch_store_node_value(const ch_store_node *node);

@@ -9,7 +9,7 @@
 #include "backend/store_sqlite/text.h"
 #include "core/bytes.h"
 
-enum { INDEX_VERSION = 1, STEP_RUNS = 32, STEP_ERASED = 256 };
+enum { STEP_RUNS = 32, STEP_ERASED = 256 };
 
 /* `conv` holds the conversation's number as a word, so that a search is narrowed to conversations by the index itself. */
 static const char schema[] =

@@ -54,7 +54,7 @@ struct sqlite_store {
   pthread_mutex_t lock;
   pthread_cond_t write_wanted, read_wanted, index_wanted;
   op_fifo writes, reads;
-  bool stopping, writer_stopped;
+  bool stopping;
   bool index_stale;    /* something was committed that the index has not seen */
   uint64_t forgotten;  /* pruned texts up to this number are out of the index */
 

@@ -60,7 +60,3 @@ void ch_conversation_map_trim(ch_conversation_map *map) {
   while (map->by_id.count > map->max_count)
     drop(map, of_node(map->recent.next));
 }
-
-size_t ch_conversation_map_count(const ch_conversation_map *map) {
-  return map->by_id.count;
-}

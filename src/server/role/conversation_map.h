@@ -29,6 +29,5 @@ void ch_conversation_map_release(ch_conversation_map *map, ch_conversation *conv
 void ch_conversation_map_trim(ch_conversation_map *map);
 /* All of them: an owner that cannot go on from what it has in memory. */
 void ch_conversation_map_clear(ch_conversation_map *map);
-size_t ch_conversation_map_count(const ch_conversation_map *map);
 
 #endif

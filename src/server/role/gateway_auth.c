@@ -12,7 +12,7 @@
 
 #include "server/role/gateway_parts.h"
 
-enum { LOGIN_ATTEMPTS = 3, DEVICE_NAME_MAX = 64, PROTOCOL_VERSION = 1 };
+enum { LOGIN_ATTEMPTS = 3, PROTOCOL_VERSION = 1 };
 
 typedef struct login { /* what Hello said and the token proved; copied from call to call */
   ch_call call;

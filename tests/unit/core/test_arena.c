@@ -115,15 +115,6 @@ START_TEST(no_memory_is_null_and_harmless) {
 }
 END_TEST
 
-START_TEST(protobuf_takes_from_it) {
-  setup(100);
-  ProtobufCAllocator protobuf = ch_arena_protobuf(&arena);
-  void *piece = protobuf.alloc(protobuf.allocator_data, 200);
-  ck_assert_ptr_nonnull(piece);
-  protobuf.free(protobuf.allocator_data, piece);
-  ck_assert_ptr_null(protobuf.alloc(protobuf.allocator_data, 200));
-  ch_arena_fini(&arena);
-}
 END_TEST
 
 int main(void) {
@@ -136,7 +127,6 @@ int main(void) {
       {calloc_clears_and_checks, 0},
       {dup_copies_and_ends, 0},
       {no_memory_is_null_and_harmless, 0},
-      {protobuf_takes_from_it, 0},
   };
   return RUN_TESTS("arena", rows);
 }

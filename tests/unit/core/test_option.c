@@ -131,18 +131,6 @@ START_TEST(names_are_found_in_any_spelling) {
 }
 END_TEST
 
-START_TEST(only_some_change_while_running) {
-  setup();
-  ck_assert_int_eq(ch_options_change(options, ch_bytes_text("heartbeat"), ch_bytes_text("20s")), 0);
-  ck_assert_uint_eq(values.heartbeat_ms, 20000);
-  ck_assert_int_eq(ch_options_change(options, ch_bytes_text("heartbeat"), ch_bytes_text("x")), CHAT_E_INVALID);
-  ck_assert_int_eq(ch_options_change(options, ch_bytes_text("nothing"), ch_bytes_text("x")), CHAT_E_UNSUPPORTED);
-  ch_buf_clear(&why);
-  ck_assert_int_eq(ch_options_change(options, ch_bytes_text("verbose"), ch_bytes_text("yes")), CHAT_E_INVALID);
-  why_is("only a restart can change option 'verbose'");
-  ck_assert(!values.verbose);
-  teardown();
-}
 END_TEST
 
 START_TEST(errors_say_what_was_given_and_what_is_allowed) {
@@ -216,7 +204,6 @@ int main(void) {
       {strings, 0},
       {choices, 0},
       {names_are_found_in_any_spelling, 0},
-      {only_some_change_while_running, 0},
       {errors_say_what_was_given_and_what_is_allowed, 0},
       {what_was_given_is_cut, 0},
       {nobody_has_to_ask_why, 0},

@@ -39,13 +39,11 @@ START_TEST(events_come_out_in_order) {
   ck_assert_int_eq(put(2, 1, 0), 0);
   ck_assert_int_eq(put(3, 2, 0), 0);
   ck_assert_ptr_null(ch_order_buffer_pop_ready(&buffer, 0));
-  ck_assert_uint_eq(ch_order_buffer_lowest(&buffer), 2);
   ck_assert_ptr_eq(ch_order_buffer_pop_ready(&buffer, 1), &items[2]);
   ck_assert_ptr_null(ch_order_buffer_pop_ready(&buffer, 1));
   ck_assert_ptr_eq(ch_order_buffer_pop_ready(&buffer, 2), &items[3]);
   ck_assert_ptr_eq(ch_order_buffer_pop_ready(&buffer, 3), &items[4]);
   ck_assert_ptr_null(ch_order_buffer_pop_ready(&buffer, 4));
-  ck_assert_uint_eq(ch_order_buffer_lowest(&buffer), 0);
   teardown();
 }
 END_TEST
@@ -146,7 +144,7 @@ START_TEST(a_range_that_came_is_dropped) {
   put(8, 7, 0);
   ch_order_buffer_drop_through(&buffer, 5);
   ck_assert_int_eq(freed_count, 2);
-  ck_assert_uint_eq(ch_order_buffer_lowest(&buffer), 8);
+  ck_assert_uint_eq(buffer.count, 1);
   ch_order_buffer_clear(&buffer);
   ck_assert_int_eq(freed_count, 3);
   ck_assert_uint_eq(buffer.bytes_len, 0);

@@ -25,12 +25,6 @@ START_TEST(partitions_are_modulo_1024) {
 }
 END_TEST
 
-START_TEST(split_undoes_compose) {
-  ch_snowflake parts = ch_snowflake_split(UINT64_C(132633959328686079));
-  ck_assert_uint_eq(parts.unix_ms, UINT64_C(1735689600123));
-  ck_assert_uint_eq(parts.partition, 777);
-  ck_assert_uint_eq(parts.sequence, 4095);
-}
 END_TEST
 
 START_TEST(a_sequence_too_high_is_misuse) {
@@ -58,7 +52,6 @@ int main(void) {
       {known_ids, 0},
       {limits_of_time, 0},
       {partitions_are_modulo_1024, 0},
-      {split_undoes_compose, 0},
       {a_sequence_too_high_is_misuse, SIGABRT},
       {next_follows_time_or_the_last, 0},
       {the_end_of_ids_is_a_broken_invariant, SIGABRT},

@@ -11,46 +11,18 @@ static const uint8_t ones[CH_UUID7_RANDOM_LEN] = {255, 255, 255, 255, 255, 255, 
 /* The example of RFC 9562, appendix A.6; where version and variant go, the random bytes hold other bits. */
 START_TEST(the_example_of_the_rfc) {
   const uint8_t random[CH_UUID7_RANDOM_LEN] = {0xFC, 0xC3, 0x58, 0xC4, 0xDC, 0x0C, 0x0C, 0x07, 0x39, 0x8F};
+  const uint8_t example[CH_UUID_LEN] = {0x01, 0x7F, 0x22, 0xE2, 0x79, 0xB0, 0x7C, 0xC3, 0x98, 0xC4, 0xDC, 0x0C, 0x0C, 0x07, 0x39, 0x8F};
   uint8_t uuid[CH_UUID_LEN];
-  char text[CH_UUID_TEXT_LEN + 1];
   ch_uuid7_make(uuid, UINT64_C(0x017F22E279B0), random);
-  ch_uuid_format(uuid, text);
-  ck_assert_str_eq(text, "017f22e2-79b0-7cc3-98c4-dc0c0c07398f");
-  ck_assert(ch_uuid7_valid(uuid));
+  ck_assert_mem_eq(uuid, example, CH_UUID_LEN);
   ck_assert_uint_eq(ch_uuid7_ms(uuid), UINT64_C(1645557742000));
 }
 END_TEST
 
-START_TEST(text_round_trip) {
-  uint8_t uuid[CH_UUID_LEN];
-  char text[CH_UUID_TEXT_LEN + 1];
-  ck_assert(ch_uuid_parse(ch_bytes_text("017F22E2-79B0-7CC3-98C4-DC0C0C07398f"), uuid));
-  ch_uuid_format(uuid, text);
-  ck_assert_str_eq(text, "017f22e2-79b0-7cc3-98c4-dc0c0c07398f");
-}
 END_TEST
 
-START_TEST(text_that_is_no_uuid) {
-  const char *const bad[] = {"",
-                             "017f22e2-79b0-7cc3-98c4-dc0c0c07398",
-                             "017f22e2-79b0-7cc3-98c4-dc0c0c07398ff",
-                             "017f22e2079b0-7cc3-98c4-dc0c0c07398f",
-                             "017f22e2-79b0-7cc3-98c40dc0c0c07398f",
-                             "g17f22e2-79b0-7cc3-98c4-dc0c0c07398f",
-                             "017f22e2-79b0-7cc3-98c4-dc0c0c07398-"};
-  uint8_t uuid[CH_UUID_LEN];
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-    ck_assert_msg(!ch_uuid_parse(ch_bytes_text(bad[i]), uuid), "row %zu", i);
-}
 END_TEST
 
-START_TEST(other_versions_are_seen) {
-  uint8_t uuid[CH_UUID_LEN];
-  ck_assert(ch_uuid_parse(ch_bytes_text("017f22e2-79b0-4cc3-98c4-dc0c0c07398f"), uuid));
-  ck_assert(!ch_uuid7_valid(uuid));
-  ck_assert(ch_uuid_parse(ch_bytes_text("017f22e2-79b0-7cc3-c8c4-dc0c0c07398f"), uuid));
-  ck_assert(!ch_uuid7_valid(uuid));
-}
 END_TEST
 
 /* Makes count ids at unix_ms, each of which must be a UUIDv7 above *last. */
@@ -58,7 +30,7 @@ static void make_rising(ch_uuid7_generator *generator, uint64_t unix_ms, const u
   for (int i = 0; i < count; i++) {
     uint8_t uuid[CH_UUID_LEN];
     ch_uuid7_next(generator, unix_ms, random, uuid);
-    ck_assert(ch_uuid7_valid(uuid));
+    ck_assert(uuid[6] >> 4 == 7 && uuid[8] >> 6 == 2); /* version and variant */
     ck_assert_int_gt(memcmp(uuid, last, CH_UUID_LEN), 0);
     memcpy(last, uuid, CH_UUID_LEN);
   }
@@ -100,9 +72,6 @@ END_TEST
 int main(void) {
   const test_row rows[] = {
       {the_example_of_the_rfc, 0},
-      {text_round_trip, 0},
-      {text_that_is_no_uuid, 0},
-      {other_versions_are_seen, 0},
       {ids_rise_whatever_the_clock_does, 0},
       {a_full_ms_flows_into_the_next, 0},
       {an_absurd_clock_leaves_room, 0},
