@@ -178,7 +178,7 @@ enum { CHAT_PRINT_HELP = 1, CHAT_PRINT_SAMPLE = 2, CHAT_PRINT_MARKDOWN = 3 };
 /* Version of the library that runs, in the form of CHAT_API_VERSION. */
 CHAT_API uint32_t chat_version(void);
 
-/* Id of the direct conversation of two users (docs/protocol.md, "Conversation ids"); the order of the two does not matter.
+/* Id of the direct conversation of two users (docs/protocol.md, "Ids and numbers"); the order of the two does not matter.
  * CHAT_E_INVALID where a user id is not 1 to 64 bytes of UTF-8 without control characters. */
 CHAT_API int chat_direct_id(const char *user_a, size_t a_len, const char *user_b, size_t b_len, uint8_t id[16]);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ClientMessage (docs/protocol.md, "Client to server"): a pair of converters for each body, found by the number of its oneof. */
+/* ClientMessage (docs/protocol.md, "From client to server"): a pair of converters for each body, found by the number of its oneof. */
 #include <string.h>
 
 #include "chat.pb-c.h"

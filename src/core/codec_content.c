@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Payloads of events (docs/protocol.md, "Contents"), found by the event's type. */
+/* Payloads of events (docs/protocol.md, "Payloads of events"), found by the event's type. */
 #include <string.h>
 
 #include "chat.pb-c.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A frame is messages one behind the other, each after its length as a varint (docs/protocol.md, "Frames"). */
+/* A frame is messages one behind the other, each after its length as a varint (docs/protocol.md, "Framing"). */
 #include "core/buf.h"
 #include "core/wire.h"
 

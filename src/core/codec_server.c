@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ServerMessage (docs/protocol.md, "Server to client"). The client checks what a server says as strictly as the other way round. */
+/* ServerMessage (docs/protocol.md, "From server to client"). The client checks what a server says as strictly as the other way round. */
 #include <string.h>
 
 #include "chat.pb-c.h"

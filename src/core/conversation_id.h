@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * conversation_id.h - ids of conversations, derived from what makes them, so that creating twice gives the same one.
- * 16 bytes: the kind of its origin, then the first 15 bytes of a SHA-256 (docs/protocol.md, "Ids"). Pure functions,
+ * 16 bytes: the kind of its origin, then the first 15 bytes of a SHA-256 (docs/protocol.md, "Ids and numbers"). Pure functions,
  * any thread.
  */
 #ifndef CH_CORE_CONVERSATION_ID_H

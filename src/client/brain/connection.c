@@ -172,7 +172,7 @@ static int admit_identity(const ch_brain *brain, const ch_welcome *welcome) {
   return welcome->user.len == 0 || welcome->user.len > CHAT_USER_ID_MAX ? CHAT_E_PROTOCOL : 0;
 }
 
-/* The session's number counts from its confirmation on, so it is durable before that (docs/protocol.md, "Devices"). */
+/* The session's number counts from its confirmation on, so it is durable before that (docs/protocol.md, "Session"). */
 static int commit_identity(ch_brain *brain, const ch_welcome *welcome) {
   ch_begin(brain);
   ch_identity *identity = ch_change_identity(brain);

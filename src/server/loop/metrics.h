@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * metrics.h - the figures of one server, and their Prometheus text (format 0.0.4; docs/operating.md, "Metrics").
+ * metrics.h - the figures of one server, and their Prometheus text (format 0.0.4; docs/operating.md, "Watch").
  *
  * What exists is fixed by the two tables below: no name or label value ever comes from a peer, so the number of series is bounded. Several
  * servers in a process have a registry each; a label `server` tells them apart.

@@ -25,7 +25,7 @@
 enum {
   CH_GATEWAY_CALLS_MAX = 64,     /* requests of one connection under way, Sends apart */
   CH_GATEWAY_LANES_MAX = 64,     /* conversations of one connection whose numbers are remembered */
-  CH_GATEWAY_WATCHES_MAX = 16,   /* docs/protocol.md, "Members, presence, typing" */
+  CH_GATEWAY_WATCHES_MAX = 16,   /* docs/protocol.md, "Members, presence, typing, search, devices" */
   CH_GATEWAY_REQUESTS_MAX = 1024,
   CH_GATEWAY_RETRY_MS = 100,     /* first pause before an op that ended AGAIN is handed out again; doubles */
   CH_GATEWAY_ATTEMPTS = 4,       /* how often an op is handed out */

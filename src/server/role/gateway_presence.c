@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Presence of the members of watched conversations, and who is typing (docs/protocol.md, "Members, presence, typing"). Only co-members learn of each other. */
+/* Presence of the members of watched conversations, and who is typing (docs/protocol.md, "Members, presence, typing, search, devices"). Only co-members learn of each other. */
 #include <string.h>
 
 #include "server/role/gateway_parts.h"
