@@ -12,7 +12,7 @@ SUFFIXES = {".c", ".h", ".py", ".sh", ".md", ".proto", ".txt", ".cmake"}
 CONTINUED = re.compile(r"\s*\n[ \t]*(?:\*(?!/)|#|//)?[ \t]*")  # a comment goes on in the next line
 PAGE = re.compile(r"docs/([\w-]+\.md|decisions/\d{4}(?:[\w-]*\.md)?)((?:`?,? \(?\"[^\"\n]{1,60}\"(?: and \"[^\"\n]{1,60}\")*)?)")
 LINK = re.compile(r"\]\(([^)\s:]+)\)")  # relative: no scheme
-FILE = re.compile(r"`([\w*-]+(?:/[\w*.-]+)+\.(?:c|h|py|sh|md|proto))`(?: \(([a-z]\w+(?:, [a-z]\w+)*)\))?")
+FILE = re.compile(r"`([\w*-]+(?:/[\w*.-]+)+\.(?:c|h|py|sh|md|proto))`(?: \(([a-z]\w*_\w+(?:, \w+)*)\))?")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -62,7 +62,7 @@ def link_problems(root):
 
 
 def file_problems(root):
-    """`path/of.c` in a document, from the top or from include, src, tests or docs; in brackets behind it names that occur there."""
+    """`path/of.c` in a document, from the top or from include, src, tests or docs; in brackets behind it names, with a _ in the first, that occur there."""
     for page in sorted((root / "docs").rglob("*.md")) + sorted(root.glob("*.md")):
         for name, words in FILE.findall(CONTINUED.sub(" ", page.read_text())):
             if name.startswith("build/"):
