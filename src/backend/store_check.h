@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* store_check.h - what no store takes: the bounds of chat/backend.h that every version checks in the same way. What fails gets CHAT_E_INVALID. */
+/* store_check.h - what no store takes: the bounds of chat/backend.h that every version checks in the same way (what fails gets CHAT_E_INVALID); and what no store shows. */
 #ifndef CH_BACKEND_STORE_CHECK_H
 #define CH_BACKEND_STORE_CHECK_H
 
@@ -61,6 +61,13 @@ static inline bool ch_store_search_valid(const chat_store_search *ask) {
 static inline bool ch_store_device_valid(const chat_store_device *ask) {
   if (!ch_user_id_valid(ask->user)) return false;
   return ask->verb == CHAT_DEVICE_GET || (ask->verb == CHAT_DEVICE_PUT && ask->device.name.len <= CH_STORE_DEVICE_NAME_MAX);
+}
+
+/* Search shows a member what its intervals hold. */
+static inline bool ch_store_may_read(const chat_interval *intervals, size_t count, uint64_t seq) {
+  for (size_t i = 0; i < count; i++)
+    if (seq > intervals[i].joined && seq <= intervals[i].left) return true;
+  return false;
 }
 
 #endif

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* CLOCK_BOOTTIME */
 #include "platform/platform.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <time.h>
 
@@ -34,4 +35,8 @@ int ch_platform_random(chat_random *random) {
   if (sodium_init() < 0) return CHAT_E_INTERNAL;
   *random = (chat_random){fill, NULL};
   return 0;
+}
+
+int ch_platform_file_error(int code) {
+  return code == ENOSPC || code == EDQUOT || code == EFBIG ? CHAT_E_FULL : CHAT_E_IO;
 }

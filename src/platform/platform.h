@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * platform.h - what the libraries take from the operating system where the embedder hands in nothing: clocks and randomness. For loops; machines get both as arguments.
+ * platform.h - what the libraries take from the operating system where the embedder hands in nothing: clocks and randomness, for loops (machines get both as arguments); and
+ * what its error numbers mean.
  */
 #ifndef CH_PLATFORM_H
 #define CH_PLATFORM_H
@@ -11,5 +12,8 @@
 chat_clock ch_platform_clock(void);
 /* libsodium's generator (getrandom). CHAT_E_INTERNAL: it could not be set up. Any thread. */
 int ch_platform_random(chat_random *random);
+
+/* What a file's errno means: CHAT_E_FULL where room may be made (no space, a quota, a limit of the process), else CHAT_E_IO. Any thread. */
+int ch_platform_file_error(int code);
 
 #endif

@@ -20,6 +20,7 @@
 #include "backend/cache_sqlite/salvage.h"
 #include "backend/cache_sqlite/schema.h"
 #include "core/assert.h"
+#include "platform/platform.h"
 
 /* ------------------------------------------------------------------------------------------------ files */
 
@@ -32,10 +33,6 @@ static char *name_with(const ch_cache_sqlite *self, const char *suffix) {
   return name;
 }
 
-static int file_error(void) {
-  return errno == ENOSPC || errno == EDQUOT ? CHAT_E_FULL : CHAT_E_IO;
-}
-
 static bool exists(const char *name) {
   struct stat info;
   return stat(name, &info) == 0;
@@ -44,14 +41,14 @@ static bool exists(const char *name) {
 static int remove_file(const ch_cache_sqlite *self, const char *suffix) {
   char *name = name_with(self, suffix);
   if (!name) return CHAT_E_NOMEM;
-  int error = unlink(name) == 0 || errno == ENOENT ? 0 : file_error();
+  int error = unlink(name) == 0 || errno == ENOENT ? 0 : ch_platform_file_error(errno);
   ch_free(self->alloc, name);
   return error;
 }
 
 static int move_file(const ch_cache_sqlite *self, const char *from_suffix, const char *to_suffix) {
   char *from = name_with(self, from_suffix), *to = name_with(self, to_suffix);
-  int error = !from || !to ? CHAT_E_NOMEM : rename(from, to) == 0 || errno == ENOENT ? 0 : file_error();
+  int error = !from || !to ? CHAT_E_NOMEM : rename(from, to) == 0 || errno == ENOENT ? 0 : ch_platform_file_error(errno);
   ch_free(self->alloc, from);
   ch_free(self->alloc, to);
   return error;
@@ -64,7 +61,7 @@ static int sync_folder(const ch_cache_sqlite *self) {
   char *slash = strrchr(name, '/');
   if (slash) slash[slash == name] = 0;
   int fd = open(slash ? name : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int error = fd >= 0 && fsync(fd) == 0 ? 0 : file_error();
+  int error = fd >= 0 && fsync(fd) == 0 ? 0 : ch_platform_file_error(errno);
   if (fd >= 0) close(fd);
   ch_free(self->alloc, name);
   return error;
@@ -77,7 +74,7 @@ static int take_lock(ch_cache_sqlite *self) {
   if (!name) return CHAT_E_NOMEM;
   int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   ch_free(self->alloc, name);
-  if (fd < 0) return file_error();
+  if (fd < 0) return ch_platform_file_error(errno);
   if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
     self->lock_fd = fd;
     return 0;
@@ -95,7 +92,7 @@ static void drop_lock(ch_cache_sqlite *self) {
 /* Only its owner may read it. */
 static int make_private(const char *name) {
   int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return file_error();
+  if (fd < 0) return ch_platform_file_error(errno);
   close(fd);
   return 0;
 }

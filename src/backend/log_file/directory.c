@@ -11,22 +11,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/platform.h"
+
 enum { DIGITS = 20 };
 
 int ch_directory_sync(const char *path) {
   int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return CHAT_E_IO;
-  int failed = fsync(fd);
+  if (fd < 0) return ch_platform_file_error(errno);
+  int error = fsync(fd) ? ch_platform_file_error(errno) : 0;
   close(fd);
-  return failed ? CHAT_E_IO : 0;
+  return error;
 }
 
 int ch_directory_make(const char *path) {
   char above[CH_DIRECTORY_NAME_MAX];
-  if (mkdir(path, 0700) != 0) {
-    if (errno == EEXIST) return 0;
-    return errno == ENOSPC || errno == EDQUOT ? CHAT_E_FULL : CHAT_E_IO;
-  }
+  if (mkdir(path, 0700) != 0) return errno == EEXIST ? 0 : ch_platform_file_error(errno);
   snprintf(above, sizeof above, "%s/..", path);
   return ch_directory_sync(above);
 }

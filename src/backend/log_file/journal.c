@@ -11,6 +11,7 @@
 #include "backend/log_file/directory.h"
 #include "backend/log_file/recovery.h"
 #include "core/assert.h"
+#include "platform/platform.h"
 
 /* A commit is gathered in memory up to this, or one record. */
 enum { OUT_LEN = 1024 * 1024 + CH_LOGFILE_DATA_MAX + CH_LOGFILE_RECORD_LEN };
@@ -49,16 +50,11 @@ static ch_logfile_header header_of(const ch_journal *journal, ch_journal_segment
 
 /* ------------------------------------------------------------------------------------------------ files */
 
-/* No space, a quota, or a limit of the process: it may be freed again. */
-static int error_of(int code) {
-  return code == ENOSPC || code == EDQUOT || code == EFBIG ? CHAT_E_FULL : CHAT_E_IO;
-}
-
 static int write_all(const ch_journal *journal, int fd, const uint8_t *data, size_t len, size_t at) {
   while (len > 0) {
     ssize_t done = journal->config.io->pwrite(fd, data, len, (off_t)at);
     if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return done < 0 ? error_of(errno) : CHAT_E_IO;
+    if (done <= 0) return done < 0 ? ch_platform_file_error(errno) : CHAT_E_IO;
     data += done;
     at += (size_t)done;
     len -= (size_t)done;
@@ -67,7 +63,7 @@ static int write_all(const ch_journal *journal, int fd, const uint8_t *data, siz
 }
 
 static int sync_file(const ch_journal *journal, int fd) {
-  return journal->config.io->fdatasync(fd) == 0 ? 0 : error_of(errno);
+  return journal->config.io->fdatasync(fd) == 0 ? 0 : ch_platform_file_error(errno);
 }
 
 static int write_zeros(const ch_journal *journal, int fd, size_t from, size_t to) {
@@ -100,7 +96,7 @@ static int make_file(const ch_journal *journal, const char *name, ch_logfile_hea
   uint8_t bytes[CH_LOGFILE_HEADER_LEN];
   ch_logfile_header_encode(&header, bytes);
   *out = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (*out < 0) return error_of(errno);
+  if (*out < 0) return ch_platform_file_error(errno);
   int error = write_zeros(journal, *out, 0, journal->config.segment_len);
   if (!error) error = write_all(journal, *out, bytes, sizeof bytes, 0);
   if (!error) error = sync_file(journal, *out);
@@ -113,7 +109,7 @@ static int make_segment(const ch_journal *journal, ch_journal_segment segment, i
   snprintf(making, sizeof making, "%s/next", journal->path);
   ch_directory_segment(journal->path, segment.first, name);
   int error = make_file(journal, making, header_of(journal, segment), fd);
-  if (!error && rename(making, name) != 0) error = error_of(errno);
+  if (!error && rename(making, name) != 0) error = ch_platform_file_error(errno);
   if (!error) error = ch_directory_sync(journal->path);
   if (!error) return 0;
   if (*fd >= 0) close(*fd);

@@ -19,6 +19,7 @@
 #include "backend/log_mem.h"
 #include "core/assert.h"
 #include "platform/condition.h"
+#include "platform/platform.h"
 
 enum { PARTITIONS_MAX = 64, PATH_LEN_MAX = 3800, SEGMENT_LEN_MIN = 4096, COUNT_MAX = 4096 };
 static const size_t mib = 1024 * 1024;
@@ -381,7 +382,7 @@ static int take_lock(file_log *log) {
   char name[PATH_LEN_MAX + 16];
   snprintf(name, sizeof name, "%s/lock", log->path);
   log->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (log->lock_fd < 0) return errno == ENOSPC ? CHAT_E_FULL : CHAT_E_IO;
+  if (log->lock_fd < 0) return ch_platform_file_error(errno);
   return flock(log->lock_fd, LOCK_EX | LOCK_NB) == 0 ? 0 : CHAT_E_BUSY;
 }
 

@@ -83,13 +83,6 @@ static bool matches_query(matches *found, const chat_row *row, const query *want
   return true;
 }
 
-static bool may_read(const ch_stored_member *member, uint64_t seq) {
-  for (size_t i = 0; i < member->interval_count; i++) {
-    if (seq > member->intervals[i].joined && seq <= member->intervals[i].left) return true;
-  }
-  return false;
-}
-
 static int add(matches *found, const chat_row *row) {
   if (found->count == found->room) {
     size_t room = found->room ? found->room * 2 : 64;
@@ -110,7 +103,7 @@ static int search_conversation(const ch_store_mem *store, const chat_store_searc
   uint64_t horizon = ch_store_horizon(store, conversation_id);
   size_t enough = found->count + ask->limit + 1;
   for (uint64_t seq = cell->head; seq > horizon && found->count < enough; seq--) {
-    if (!may_read(member, seq)) continue;
+    if (!ch_store_may_read(member->intervals, member->interval_count, seq)) continue;
     const chat_row *row = ch_cell_get(&store->table, ch_cell_key_row(conversation_id, seq));
     if (!row || (ask->before_message_id && row->message_id >= ask->before_message_id)) continue;
     if (matches_query(found, row, wanted) && add(found, row)) return CHAT_E_NOMEM;

@@ -63,12 +63,6 @@ static int make_match(ch_sqlstore_db *main, const chat_store_search *search, ch_
 
 /* ------------------------------------------------------------------------------------------------ what may be shown */
 
-static bool may_read(const chat_interval *intervals, int count, uint64_t seq) {
-  for (int i = 0; i < count; i++)
-    if (seq > intervals[i].joined && seq <= intervals[i].left) return true;
-  return false;
-}
-
 /* 1, 0 or negative. */
 static int is_readable(ch_sqlstore_db *main, uint64_t conv, uint64_t seq, chat_bytes user) {
   sqlite3_stmt *statement;
@@ -78,7 +72,7 @@ static int is_readable(ch_sqlstore_db *main, uint64_t conv, uint64_t seq, chat_b
   if (more <= 0) return more;
   int count = ch_sqlstore_intervals_decode(ch_sqlstore_column_bytes(statement, COLUMN_INTERVALS), intervals);
   ch_sqlstore_end(statement);
-  return count < 0 ? count : may_read(intervals, count, seq);
+  return count < 0 ? count : ch_store_may_read(intervals, (size_t)count, seq);
 }
 
 static int row_copy(chat_op *op, const chat_row *row, chat_row *out) {

@@ -6,6 +6,7 @@
  */
 #include "backend/store_sqlite/store_sqlite.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,6 +23,7 @@
 #include "backend/store_sqlite/schema.h"
 #include "core/assert.h"
 #include "platform/condition.h"
+#include "platform/platform.h"
 
 enum { GROUP_MAX = 64, PATH_LEN_MAX = 4000 };
 
@@ -430,7 +432,7 @@ static int take_lock(sqlite_store *store) {
   char name[PATH_LEN_MAX + 16];
   snprintf(name, sizeof name, "%s-lock", store->path);
   store->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (store->lock_fd < 0) return CHAT_E_IO;
+  if (store->lock_fd < 0) return ch_platform_file_error(errno);
   return flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0 ? 0 : CHAT_E_BUSY;
 }
 

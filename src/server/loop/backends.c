@@ -14,6 +14,7 @@
 #include "backend/store_mem.h"
 #include "backend/store_sqlite/store_sqlite.h"
 #include "core/assert.h"
+#include "platform/platform.h"
 #include "server/loop/ask.h"
 
 enum { PATH_LEN_MAX = CH_OPTION_TEXT_MAX + 32, LOG_MEM_BYTES_MAX = 256 * 1024 * 1024, STORE_READERS = 2, LINK_GATEWAYS_MAX = 256, LINK_DELIVERIES_MAX = 65536 };
@@ -115,7 +116,7 @@ static int make_data(const char *path, ch_buf *why) {
   char text[128];
   int error = errno;
   ch_buf_printf(why, "data: cannot make the directory %s: %s", path, strerror_r(error, text, sizeof text) == 0 ? text : "error");
-  return error == ENOSPC ? CHAT_E_FULL : CHAT_E_IO;
+  return ch_platform_file_error(error);
 }
 
 static int open_one(const ch_backends_config *config, ch_backend_kind kind, chat_backend *backend, ch_buf *why) {
