@@ -68,10 +68,10 @@ bool ch_sync_is_behind(const ch_brain *brain) {
 
 /* ------------------------------------------------------------------------------------------------ rows, in a transaction */
 
-/* Who writes has seen what was there. */
+/* Who writes has seen what was there: where all before it was read, so is one's own message, from whatever device, and also where its head was heard of first. */
 static void read_by_writing(ch_brain *brain, ch_kept *kept, const chat_row *row) {
-  bool had_read_all = kept->row.read_msg_no >= kept->row.msg_no;
-  if (!had_read_all || row->type != CHAT_TYPE_MESSAGE || !ch_is_own(brain, row->sender)) return;
+  bool is_next = row->msg_no == kept->row.read_msg_no + 1;
+  if (!is_next || row->type != CHAT_TYPE_MESSAGE || !ch_is_own(brain, row->sender)) return;
   kept->row.read = ch_later(kept->row.read, row->seq);
   kept->row.read_msg_no = row->msg_no;
 }
@@ -83,8 +83,8 @@ static void apply(ch_brain *brain, ch_conversation *conversation, const chat_row
   ch_put_row(brain, row);
   ch_people_apply(brain, conversation, row, is_news);
   kept->row.cursor = row->seq;
+  read_by_writing(brain, kept, row);
   if (is_news) {
-    read_by_writing(brain, kept, row);
     kept->row.head = row->seq;
     kept->row.msg_no = row->msg_no;
     kept->row.active_ms = ch_later(kept->row.active_ms, row->created_ms);

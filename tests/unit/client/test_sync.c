@@ -268,6 +268,31 @@ START_TEST(read_raises_delivered_and_is_sent) {
 }
 END_TEST
 
+/* What another of one's devices sent is not unread here, whether its event comes first or its head; what somebody else's still is, stays so. */
+START_TEST(own_message_from_another_device_is_read) {
+  script *s = script_online();
+  script_know_bob(s, 1, 20);
+  ch_client_request request = {.kind = CH_REQ_MARK_READ, .number = 1};
+  memcpy(request.conversation_id, script_bob(), 16);
+  ck_assert_int_eq(script_do(s, request), 0);
+  chat_head head = script_head_of_bob(2);
+  chat_row row = script_row_of_bob(s, 2);
+  row.sender = TEXT("alice");
+  script_live(s, 0, 21, NULL, 0);
+  script_wait(s, 0);
+  script_sync(s, &head, 1, 21);
+  script_range(s, CH_RANGE_COMPLETE, 2, 2, &row, 1);
+  ck_assert_uint_eq(script_bob_now(s).unread, 0);
+  ck_assert_uint_eq(script_bob_now(s).read, 2);
+  chat_row rows[] = {script_row_of_bob(s, 3), script_row_of_bob(s, 4)};
+  rows[1].sender = TEXT("alice");
+  script_live(s, 21, 22, rows, 2);
+  ck_assert_uint_eq(script_bob_now(s).unread, 2);
+  ck_assert_uint_eq(script_bob_now(s).read, 2);
+  script_free(s);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------ connection */
 
 static uint32_t last_state(script *s) {
@@ -636,6 +661,7 @@ int main(void) {
       {v8_delivered_is_durable, 0},
       {v8_nothing_is_said_without_the_commit, 0},
       {read_raises_delivered_and_is_sent, 0},
+      {own_message_from_another_device_is_read, 0},
       {states_are_told, 0},
       {a_failed_attempt_is_told_with_its_reason, 0},
       {session_is_confirmed_only_when_durable, 0},
