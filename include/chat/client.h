@@ -47,20 +47,21 @@ typedef struct chat_client_config {
   chat_cache *cache;         /* default: SQLite at the option `database` */
 } chat_client_config;
 
-/* config may be NULL. CHAT_E_VERSION, CHAT_E_INVALID, CHAT_E_NOMEM. Pass CHAT_API_VERSION. */
+/* config may be NULL. CHAT_E_VERSION, CHAT_E_INVALID, CHAT_E_NOMEM; CHAT_E_LIMIT: no descriptors left. Pass CHAT_API_VERSION. */
 CHAT_API int chat_client_new(uint32_t api_version, const chat_client_config *config, chat_client **client);
 
 /* One option by name (docs/options.md, "Client"): "url", "token", "database", "device-name", "ca-file", "pin-sha256", "caller-driven" … Before
- * chat_client_start; "token" and "url" also later. CHAT_E_UNSUPPORTED: no such option; CHAT_E_INVALID: not a value of it. */
+ * chat_client_start; "token" and "url" also later, from any thread. CHAT_E_UNSUPPORTED: no such option; CHAT_E_INVALID: not a value of it, or too late for it; CHAT_E_NOMEM. */
 CHAT_API int chat_client_set(chat_client *client, const char *name, const char *value);
 
 /* The options as text, in a form CHAT_PRINT_* (chat.h): written to `out` (cut to len, NUL-terminated); returns the length of the whole. */
 CHAT_API size_t chat_client_print_options(int form, char *out, size_t len);
 
 /* Opens the database, checks it, and begins. CHAT_E_BUSY: another client has this database open; CHAT_E_VERSION: the database is newer than the library;
- * CHAT_E_FULL, CHAT_E_IO. A damaged database is set aside (CHAT_EVENT_DATABASE) and does not fail the start. */
+ * CHAT_E_FULL, CHAT_E_IO, CHAT_E_NOMEM; CHAT_E_INVALID: was started before. A damaged database is set aside (CHAT_EVENT_DATABASE) and does not fail the start. */
 CHAT_API int chat_client_start(chat_client *client);
 
+/* Waits for the library's thread. Nothing that a reply said was done is lost; requests without a reply may have been done or not. */
 CHAT_API void chat_client_free(chat_client *client);
 
 /* ------------------------------------------------------------------------------------------------ events */
@@ -195,7 +196,8 @@ CHAT_API int chat_client_io_fd(chat_client *client);
 
 /* 1: be online whenever possible (so after start); 0: stay offline. Reply: done. */
 CHAT_API int chat_client_set_online(chat_client *client, uint64_t tag, int online);
-/* A hint from the system; ends a back-off at once (up, changed) or the connection (down, changed). No reply event. */
+/* A hint from the system; ends a back-off at once (up, changed) or the connection (down, changed). No reply event. CHAT_E_INVALID (also: no such hint), CHAT_E_NOMEM,
+ * CHAT_E_CLOSED: not started. */
 enum { CHAT_NETWORK_DOWN = 0, CHAT_NETWORK_UP = 1, CHAT_NETWORK_CHANGED = 2 };
 CHAT_API int chat_client_network_hint(chat_client *client, int hint);
 /* Interrupts statements, rolls back, closes the database and sockets; returns when no file lock is held, at latest after deadline_ms. What was accepted before is still done, as
@@ -217,9 +219,9 @@ typedef struct chat_draft {
   const char *body;
   size_t body_len;  /* 0 to CHAT_BODY_MAX */
   const char *kind; /* NULL: plain text */
-  size_t kind_len;
-  const char *meta;
-  size_t meta_len;
+  size_t kind_len;  /* UTF-8, up to CHAT_KIND_MAX */
+  const char *meta; /* NULL: none; of any form */
+  size_t meta_len;  /* up to CHAT_META_MAX */
   const uint8_t *client_id; /* NULL: one is made; else 16 bytes, the caller's identity of this message: the same id with the same
                                content again gives the same message, with other content CHAT_E_CONFLICT in the reply */
 } chat_draft;
@@ -230,9 +232,10 @@ typedef struct chat_draft {
 CHAT_API int chat_client_send(chat_client *client, uint64_t tag, const uint8_t conversation_id[16], const chat_draft *draft);
 /* To a user, in the direct conversation, which needs no creation. CHAT_E_OFFLINE: never logged in with this database. */
 CHAT_API int chat_client_send_direct(chat_client *client, uint64_t tag, const char *user, size_t user_len, const chat_draft *draft);
-/* Sends an unanswered row again at once, instead of later; refused ones enter the outbox anew as a new message. */
+/* Sends an unanswered row again at once, instead of later; refused ones enter the outbox anew as a new message. CHAT_E_NOT_FOUND: no such row; CHAT_E_UNSUPPORTED: a refused
+ * creation, which is asked for anew by chat_client_create. */
 CHAT_API int chat_client_retry(chat_client *client, uint64_t tag, const uint8_t client_id[16]);
-/* Takes a row back. Never sent: gone at once (reply 0). Sent: a void is asked for, and the row ends as committed or refused (C8). */
+/* Takes a row back. Never sent, or refused: gone at once (reply 0). Sent: a void is asked for, and the row ends as committed or refused (C8). CHAT_E_NOT_FOUND: no such row. */
 CHAT_API int chat_client_discard(chat_client *client, uint64_t tag, const uint8_t client_id[16]);
 
 typedef struct chat_text {
@@ -240,9 +243,14 @@ typedef struct chat_text {
   size_t len;
 } chat_text;
 
-/* kind CHAT_GROUP or CHAT_CHANNEL; members without oneself, at most 255. */
+/* Changes go through the outbox like messages: the reply says durable here, and whether the change happened is told by CHAT_EVENT_OUTBOX, then by the event itself. Who may do what:
+ * docs/protocol.md, "Types of events and who may send them". CHAT_E_NOT_FOUND in the reply: one is no member of such a conversation, as far as known here.
+ *
+ * kind CHAT_GROUP or CHAT_CHANNEL; title 0 to CHAT_TITLE_MAX bytes; members without oneself, at most 255; history_from_start 1: who is added later may read from the start.
+ * Reply: conversation_id, client_id. CHAT_E_OFFLINE: never logged in with this database. */
 CHAT_API int chat_client_create(chat_client *client, uint64_t tag, uint32_t kind, const char *title, size_t title_len,
                                 const chat_text *members, size_t member_count, int history_from_start);
+/* 1 to 255 users; role CHAT_ROLE_MEMBER or CHAT_ROLE_ADMIN, here and in chat_client_set_role. */
 CHAT_API int chat_client_add_members(chat_client *client, uint64_t tag, const uint8_t conversation_id[16],
                                      const chat_text *users, size_t user_count, uint32_t role);
 CHAT_API int chat_client_remove_member(chat_client *client, uint64_t tag, const uint8_t conversation_id[16], const char *user, size_t user_len);
@@ -251,13 +259,17 @@ CHAT_API int chat_client_set_role(chat_client *client, uint64_t tag, const uint8
 CHAT_API int chat_client_set_owner(chat_client *client, uint64_t tag, const uint8_t conversation_id[16], const char *user, size_t user_len);
 CHAT_API int chat_client_set_title(chat_client *client, uint64_t tag, const uint8_t conversation_id[16], const char *title, size_t title_len);
 CHAT_API int chat_client_set_history_from_start(chat_client *client, uint64_t tag, const uint8_t conversation_id[16], int from_start);
+/* A group becomes a channel, never back. */
 CHAT_API int chat_client_make_channel(chat_client *client, uint64_t tag, const uint8_t conversation_id[16]);
 
 /* ------------------------------------------------------------------------------------------------ receipts, presence, typing */
 
-/* Everything up to seq was shown to the person; forward only; the other devices learn it. Reply: stored; sent now or when there is a connection. */
+/* CHAT_E_NOT_FOUND in the replies of this section: no such conversation here.
+ *
+ * Everything up to seq was shown to the person; forward only; the other devices learn it. Reply: stored; sent now or when there is a connection. */
 CHAT_API int chat_client_mark_read(chat_client *client, uint64_t tag, const uint8_t conversation_id[16], uint64_t seq);
-/* The conversation is on the screen: its members' receipts and presence are asked for and followed. Reply: done (also while offline: it counts when online). At most 16 are open. */
+/* The conversation is on the screen: its members' receipts and presence are asked for and followed. Reply: done (also while offline: it counts when online). CHAT_E_LIMIT:
+ * 16 are open. */
 CHAT_API int chat_client_open(chat_client *client, uint64_t tag, const uint8_t conversation_id[16]);
 CHAT_API int chat_client_close(chat_client *client, uint64_t tag, const uint8_t conversation_id[16]);
 /* Best effort, at most one in 3 s is sent; no reply event. */
@@ -267,20 +279,24 @@ CHAT_API int chat_client_typing(chat_client *client, const uint8_t conversation_
 
 /* From the cache, most recently active first; `after_index` skips that many. Reply: conversations, more. limit 1 to 1,000. */
 CHAT_API int chat_client_conversations(chat_client *client, uint64_t tag, uint64_t after_index, uint32_t limit);
+/* Reply: that one. CHAT_E_NOT_FOUND: not here. */
 CHAT_API int chat_client_conversation(chat_client *client, uint64_t tag, const uint8_t conversation_id[16]);
 
 /* A page of history in rising seq: the `limit` events (1 to CHAT_PAGE_MAX) before `before_seq` (0: the newest, then the outbox rows after them),
- * or with after_seq > 0 those after it. From the cache; what is missing there is fetched from the server where online. Reply: messages, more; where
+ * or with after_seq > 0 those after it (not both: CHAT_E_INVALID). From the cache; what is missing there is fetched from the server where online. Reply: messages, more; where
  * something is missing, with what is here (gap_before marks where): CHAT_E_OFFLINE (no connection), CHAT_E_AGAIN (the server did not give it now), CHAT_E_GONE (the
  * conversation has begun anew there: it is fetched again). local != 0: never asks the server. */
 CHAT_API int chat_client_history(chat_client *client, uint64_t tag, const uint8_t conversation_id[16],
                                  uint64_t before_seq, uint64_t after_seq, uint32_t limit, int local);
-/* Words, all must occur; the last may end with '*'. conversation_id NULL: everywhere. on_server 0: in the cache; 1: at the server. Reply: messages, newest first, more. */
+/* Words, 1 to 256 bytes of UTF-8, all must occur; the last may end with '*'. limit 1 to CHAT_PAGE_MAX; before_message_id 0: from the newest. conversation_id NULL: everywhere. on_server 0: in the
+ * cache; 1: at the server. Reply: messages, newest first, more. CHAT_E_INVALID: there is no word in it; CHAT_E_OFFLINE (on_server). */
 CHAT_API int chat_client_search(chat_client *client, uint64_t tag, const char *query, size_t query_len, const uint8_t *conversation_id,
                                 uint64_t before_message_id, uint32_t limit, int on_server);
 /* Present members with roles, watermarks and what is known of presence, from the server where online, else from the cache. Reply: members, more; go on with `after`. limit 1 to 256. */
 CHAT_API int chat_client_members(chat_client *client, uint64_t tag, const uint8_t conversation_id[16], const char *after, size_t after_len, uint32_t limit);
+/* One's own, the revoked ones too, from the server. Reply: devices. CHAT_E_OFFLINE. */
 CHAT_API int chat_client_devices(chat_client *client, uint64_t tag);
+/* Shuts out a device of one's own, for good; also this one. Reply: done. CHAT_E_NOT_FOUND: no such device; CHAT_E_OFFLINE. */
 CHAT_API int chat_client_revoke_device(chat_client *client, uint64_t tag, const uint8_t device_id[16]);
 /* Compares the cached history of a conversation with the server's, page by page, and repairs what differs. Reply: seq = events compared, head = events repaired;
  * CHAT_EVENT_PROGRESS meanwhile. CHAT_E_OFFLINE; CHAT_E_AGAIN: the server did not give all of it; CHAT_E_GONE: it has begun anew there, which is followed. */

@@ -98,9 +98,9 @@ typedef struct chat_server_config {
 
 /* config may be NULL. CHAT_E_VERSION, CHAT_E_INVALID, CHAT_E_NOMEM. Pass CHAT_API_VERSION. */
 CHAT_API int chat_server_new(uint32_t api_version, const chat_server_config *config, chat_server **server);
-/* One option by name, before start. CHAT_E_UNSUPPORTED: no such option; CHAT_E_INVALID: not a value of it. */
+/* One option by name, before start. CHAT_E_UNSUPPORTED: no such option; CHAT_E_INVALID: not a value of it, or too late. */
 CHAT_API int chat_server_set(chat_server *server, const char *name, const char *value);
-/* Reads a file of lines `name = value`. CHAT_E_IO, or as chat_server_set. `line` (may be NULL) gets the number of the bad line. */
+/* Reads a file of lines `name = value`, up to 1 MiB. CHAT_E_IO, CHAT_E_NOMEM, or as chat_server_set. `line` (may be NULL) gets the number of the bad line. */
 CHAT_API int chat_server_set_file(chat_server *server, const char *path, uint32_t *line);
 /* Takes options `--name value`, `--name=value`, and `--name` for those that are true or false, from the head of `args` (without the program's name), until one does not begin
  * with "--", or behind "--". `used` (may be NULL) gets how many were taken. As chat_server_set; CHAT_E_INVALID also where a value is missing. */
@@ -114,7 +114,7 @@ CHAT_API const char *chat_server_problem(const chat_server *server);
 CHAT_API int chat_server_start(chat_server *server);
 /* Ports that were chosen, where an option gave port 0. `what`: "listen" or "metrics"; 0: not listening. */
 CHAT_API int chat_server_port(const chat_server *server, const char *what);
-/* Reads keys and certificates again. Any thread. CHAT_E_INVALID: the new ones are not good, the old ones stay. */
+/* Reads keys and certificates again. Any thread. CHAT_E_INVALID: the new ones are not good, the old ones stay; CHAT_E_CLOSED: does not run. */
 CHAT_API int chat_server_reload(chat_server *server);
 /* Drains for at most deadline_ms and ends, which takes a second more at worst. CHAT_E_TIMEOUT: clients or work were cut off, or a backend of the embedder still holds an op.
  * CHAT_E_CLOSED: does not run. CHAT_E_INVALID: called inside a hook, whose thread cannot wait for its own end. Any other thread, once. */
@@ -145,7 +145,8 @@ CHAT_API const chat_server_event *chat_server_wait(chat_server *server, int time
 CHAT_API void chat_server_interrupt(chat_server *server);
 CHAT_API int chat_server_fd(chat_server *server);
 
-/* All: CHAT_E_BUSY: 1,024 requests are under way; CHAT_E_CLOSED: not started, or stopping. */
+/* All: CHAT_E_INVALID: arguments; CHAT_E_BUSY: 1,024 requests are under way, or their replies not pulled; CHAT_E_CLOSED: not started, or stopping; CHAT_E_NOMEM: then no event follows. A reply
+ * of CHAT_E_CANCELED: the server stopped before. Arguments are copied. */
 
 typedef struct chat_server_send {
   uint32_t size; /* sizeof(chat_server_send) */
@@ -156,23 +157,25 @@ typedef struct chat_server_send {
   const char *peer;
   size_t peer_len;
   const uint8_t *client_id;       /* 16 bytes, or NULL: one is made */
-  const char *kind, *body, *meta;
+  const char *kind, *body, *meta; /* each may be NULL where its len is 0; up to CHAT_KIND_MAX, CHAT_BODY_MAX, CHAT_META_MAX */
   size_t kind_len, body_len, meta_len;
 } chat_server_send;
 
 /* Reply: durable in the log, with conversation_id and client_id; whether it was applied is seen in the history. No dedup: sent twice, it is there twice. */
 CHAT_API int chat_server_request_send(chat_server *server, uint64_t tag, const chat_server_send *send);
-/* kind CHAT_GROUP or CHAT_CHANNEL. Reply: durable; conversation_id. */
+/* kind CHAT_GROUP or CHAT_CHANNEL; title 0 to CHAT_TITLE_MAX bytes; members without the owner, at most 255. Reply: durable; conversation_id. */
 CHAT_API int chat_server_request_create(chat_server *server, uint64_t tag, const char *owner, size_t owner_len, uint32_t kind, const char *title, size_t title_len,
                                         const char *const *members, const size_t *member_lens, size_t member_count, int history_from_start);
-/* As the system, which may what an owner may; the event's sender is empty. Reply: durable; whether it was applied is seen in the history. */
+/* As the system, which may what an owner may; the event's sender is empty. role CHAT_ROLE_MEMBER or CHAT_ROLE_ADMIN. Reply: durable; whether it was applied is seen in the history. */
 CHAT_API int chat_server_request_add(chat_server *server, uint64_t tag, const uint8_t conversation_id[16], const char *user, size_t user_len, uint32_t role);
 CHAT_API int chat_server_request_remove(chat_server *server, uint64_t tag, const uint8_t conversation_id[16], const char *user, size_t user_len);
-/* Rows with seq in (low, high], newest first picked, at most limit (1 to CHAT_PAGE_MAX). Reply: stored, head. CHAT_E_NOT_FOUND. */
+/* Rows with seq in (low, high], newest first picked, at most limit (1 to CHAT_PAGE_MAX); high 0: the head. Reply: stored, head. CHAT_E_NOT_FOUND: no such conversation. */
 CHAT_API int chat_server_request_history(chat_server *server, uint64_t tag, const uint8_t conversation_id[16], uint64_t low, uint64_t high, uint32_t limit);
-/* device_id NULL: all of the user. The clients may come back (revoke: not this device). Reply: count. */
+/* device_id NULL: all of the user. The clients may come back. Reply: count. */
 CHAT_API int chat_server_request_disconnect(chat_server *server, uint64_t tag, const char *user, size_t user_len, const uint8_t *device_id);
+/* Shuts that device out for good and ends its sessions. Reply: done. CHAT_E_NOT_FOUND: no such device. */
 CHAT_API int chat_server_request_revoke(chat_server *server, uint64_t tag, const char *user, size_t user_len, const uint8_t device_id[16]);
+/* Reply: text, as at /metrics. */
 CHAT_API int chat_server_request_statistics(chat_server *server, uint64_t tag);
 
 #if defined(__cplusplus) && !defined(CHAT_FFI)
