@@ -165,7 +165,7 @@ static int keep_members(ch_errand *call, const char *const *members, const size_
 static bool is_creatable(const char *owner, size_t owner_len, uint32_t kind, const char *title, size_t title_len, const char *const *members, const size_t *member_lens,
                          size_t member_count) {
   return ch_user_id_valid(ch_bytes_of(owner, owner_len)) && (kind == CHAT_GROUP || kind == CHAT_CHANNEL) && title_len <= CHAT_TITLE_MAX &&
-         ch_utf8_valid(ch_bytes_of(title, title_len)) && member_count <= CHAT_GROUP_MEMBERS_MAX && (member_count == 0 || (members && member_lens));
+         ch_utf8_valid(ch_bytes_of(title, title_len)) && member_count < CHAT_GROUP_MEMBERS_MAX && (member_count == 0 || (members && member_lens));
 }
 
 int chat_server_request_create(chat_server *server, uint64_t tag, const char *owner, size_t owner_len, uint32_t kind, const char *title, size_t title_len,
