@@ -3,7 +3,7 @@
 them after its upgrade, from its own database."""
 
 from libchat import Role, State, Type
-from people import bodies, client, conversation_of, done, same_everywhere, timeline, until_caught_up, until_live, until_message, until_state, until_type
+from people import bodies, client, conversation_of, done, eventually, same_everywhere, timeline, until_caught_up, until_live, until_message, until_state, until_type
 
 HIDDEN = [Type.MEMBERS_ADD, Type.MEMBER_REMOVE, Type.ROLE, Type.TITLE, Type.SETTINGS, Type.TO_CHANNEL]
 OPTION = ",".join(str(int(kind)) for kind in HIDDEN)
@@ -65,8 +65,7 @@ def test_in_sync_live_and_read_after_the_upgrade(server, tmp_path):
             done(upgraded.set_online(True))
             until_caught_up(upgraded, group, 12)
             same_everywhere(group, owner, upgraded)
-            now = conversation_of(upgraded, group)
-            assert now.title == "New name"
+            eventually(lambda: conversation_of(upgraded, group).title, lambda title: title == "New name")
             members = {member.user: member.role for member in done(upgraded.members(group)).members}
             assert members == {"owner": Role.ADMIN, "third": Role.OWNER, "half": Role.MEMBER}
 

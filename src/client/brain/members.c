@@ -44,11 +44,16 @@ static bool changes_members(uint32_t type) {
   return (type >= CHAT_TYPE_CREATE && type <= CHAT_TYPE_OWNER) || type == CHAT_TYPE_TO_CHANNEL;
 }
 
+/* What a type that is not known here has changed, nobody knows: it may be the title, or the members. */
+static bool may_change_anything(const ch_brain *brain, uint32_t type) {
+  return type > CHAT_TYPE_DEVICE_RETIRED || ch_type_is_hidden(brain, type);
+}
+
 void ch_people_apply(ch_brain *brain, ch_conversation *conversation, const chat_row *row, bool is_news) {
   ch_kept *kept = ch_change(brain, conversation);
   if (kept->row.kind == CHAT_DIRECT && kept->row.peer.len == 0 && !ch_is_own(brain, row->sender)) ch_kept_set_peer(kept, row->sender);
+  if (changes_members(row->type) || may_change_anything(brain, row->type)) kept->row.members_stale = 1;
   if (ch_type_is_hidden(brain, row->type)) return;
-  if (changes_members(row->type)) kept->row.members_stale = 1;
   ch_content content;
   if (!is_news || row->type == CHAT_TYPE_MESSAGE || ch_content_decode(row->type, row->payload, &brain->arena, &content)) return;
   apply_content(brain, kept, row, &content);

@@ -274,6 +274,21 @@ START_TEST(change_of_members_is_followed) {
 }
 END_TEST
 
+/* Nobody knows what it has changed: the answer brings the title too. */
+START_TEST(an_event_of_an_unknown_type_makes_members_stale) {
+  script *s = in_team();
+  script_skip(s);
+  chat_row row = script_row_of_bob(s, 3);
+  memcpy(row.conversation_id, team, 16);
+  row.type = 77;
+  row.payload = TEXT("from later");
+  script_live(s, 31, 32, &row, 1);
+  script_wait(s, REFRESH_MS);
+  script_expect(s, CH_GET_MEMBERS);
+  script_free(s);
+}
+END_TEST
+
 START_TEST(answer_of_an_older_state_is_asked_for_again) {
   script *s = in_team();
   chat_bytes dave = TEXT("dave");
@@ -574,6 +589,7 @@ int main(void) {
       {own_mark_of_another_device, 0},
       {receipt_waits_for_room, 0},
       {change_of_members_is_followed, 0},
+      {an_event_of_an_unknown_type_makes_members_stale, 0},
       {answer_of_an_older_state_is_asked_for_again, 0},
       {refused_question_is_asked_again_only_where_that_may_help, 0},
       {many_groups_are_asked_for_in_turn, 0},
