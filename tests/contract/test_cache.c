@@ -613,7 +613,7 @@ START_TEST(no_space) {
   uint64_t before = 0, after = 0;
   fill_for_damage();
   GOOD(C(rows, A, 0, UINT64_MAX, 10000, 0, count_rows, &before));
-  sqlite3 *db = ((ch_cache_sqlite *)cache->self)->db.sql;
+  sqlite3 *db = ((ch_cache_sqlite *)cache->self)->db.handle;
   GOOD(sqlite3_exec(db, "PRAGMA max_page_count = 1", NULL, NULL, NULL)); /* never below what there is */
   GOOD(C(begin));
   int error = 0;

@@ -16,7 +16,7 @@ typedef struct ch_cache_sqlite {
   const ch_allocator *alloc;
   char *path;
   int lock_fd; /* -1: not the owner */
-  ch_cachedb db;
+  ch_sqlite_db db;
   bool is_broken;          /* a sync failed: what is on the disk is not known until it is opened anew */
   pthread_mutex_t closing; /* interrupt against close */
   ch_buf scratch;
@@ -48,7 +48,7 @@ int ch_cache_cover(void *self, const uint8_t conversation_id[16], uint64_t low, 
 int ch_cache_covered(void *self, const uint8_t conversation_id[16], int (*visit)(void *arg, uint64_t low, uint64_t high), void *arg);
 int ch_cache_history_forget(void *self, const uint8_t conversation_id[16]);
 /* Gives each row of the statement to visit, and ends it. *count: rows given. */
-int ch_cache_visit_rows(ch_cache_sqlite *self, sqlite3_stmt *statement, int (*visit)(void *arg, const chat_row *row), void *arg, size_t *count);
+int ch_cache_visit_rows(sqlite3_stmt *statement, int (*visit)(void *arg, const chat_row *row), void *arg, size_t *count);
 
 int ch_cache_search(void *self, chat_bytes query, const uint8_t *conversation_id, uint64_t before_message_id, uint32_t limit,
                     int (*visit)(void *arg, const chat_row *row), void *arg);

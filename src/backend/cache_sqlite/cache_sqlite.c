@@ -99,49 +99,41 @@ static int make_private(const char *name) {
 
 /* ------------------------------------------------------------------------------------------------ opening */
 
-static int open_file(const char *name, ch_cachedb *db) {
+static int open_file(const char *name, ch_sqlite_db *db) {
   int error = make_private(name);
   if (error) return error;
-  int code = sqlite3_open_v2(name, &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-  if (code != SQLITE_OK) return ch_cachedb_error(db->sql, code);
-  sqlite3_extended_result_codes(db->sql, 1);
-  sqlite3_busy_timeout(db->sql, 2000); /* somebody looks into it with another program */
-  error = ch_cachedb_exec(db->sql, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = FAST; PRAGMA trusted_schema = OFF;");
-  if (!error) error = ch_cachedb_exec(db->sql, "PRAGMA journal_mode = WAL");
-  return error ? error : ch_cache_schema_migrate(db->sql, ch_cache_schema_steps, ch_cache_schema_step_count);
+  int code = sqlite3_open_v2(name, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+  if (code != SQLITE_OK) return ch_sqlite_error(db->handle, code);
+  sqlite3_extended_result_codes(db->handle, 1);
+  sqlite3_busy_timeout(db->handle, 2000); /* somebody looks into it with another program */
+  error = ch_sqlite_exec(db->handle, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = FAST; PRAGMA trusted_schema = OFF;");
+  if (!error) error = ch_sqlite_exec(db->handle, "PRAGMA journal_mode = WAL");
+  if (!error) error = ch_cache_schema_migrate(db->handle, ch_cache_schema_steps, ch_cache_schema_step_count);
+  return error == CHAT_E_AGAIN ? CHAT_E_IO : error; /* it still looks */
 }
 
-static int sync_log(ch_cachedb *db) {
+static int sync_log(ch_sqlite_db *db) {
   sqlite3_file *log = NULL;
-  int code = sqlite3_file_control(db->sql, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
   if (code == SQLITE_OK && log && log->pMethods) code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
   return code == SQLITE_OK ? 0 : CHAT_E_IO;
 }
 
-static int check(ch_cachedb *db) {
-  sqlite3_stmt *statement = NULL;
-  int code = sqlite3_prepare_v2(db->sql, "PRAGMA quick_check(1)", -1, &statement, NULL);
-  if (code == SQLITE_OK) code = sqlite3_step(statement);
-  bool is_good = code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), "ok") == 0;
-  sqlite3_finalize(statement);
-  return is_good ? 0 : code == SQLITE_ROW ? CHAT_E_CORRUPT : ch_cachedb_error(db->sql, code);
-}
-
-static int check_unless_clean(ch_cachedb *db) {
+static int check_unless_clean(ch_sqlite_db *db) {
   sqlite3_stmt *statement;
-  int error = ch_cachedb_query(db, CH_SQL_CLEAN_GET, &statement, "");
-  if (!error) error = ch_cachedb_step(db, statement);
+  int error = ch_sqlite_query(db, CH_SQL_CLEAN_GET, &statement, "");
+  if (!error) error = ch_sqlite_step(statement);
   if (error <= 0) return error ? error : CHAT_E_CORRUPT;
   bool is_clean = sqlite3_column_int(statement, 0) == 1;
-  ch_cachedb_end(statement);
-  if (!is_clean) error = check(db);
-  else error = ch_cachedb_run(db, CH_SQL_CLEAN_SET, "i", (uint64_t)0);
+  ch_sqlite_end(statement);
+  if (!is_clean) error = ch_sqlite_check(db->handle);
+  else error = ch_sqlite_run(db, CH_SQL_CLEAN_SET, "u", (uint64_t)0);
   return error < 0 ? error : sync_log(db);
 }
 
 static void close_db(ch_cache_sqlite *self) {
   pthread_mutex_lock(&self->closing);
-  ch_cachedb_close(&self->db);
+  ch_sqlite_close(&self->db);
   pthread_mutex_unlock(&self->closing);
   self->place = 0;
   self->is_broken = false;
@@ -153,13 +145,13 @@ static int finish_set_aside(ch_cache_sqlite *self) {
 }
 
 static int open_all(ch_cache_sqlite *self) {
-  ch_cachedb db = {0};
+  ch_sqlite_db db = {.sql = ch_cache_sql};
   int error = finish_set_aside(self);
   if (!error) error = open_file(self->path, &db);
   if (!error) error = sync_folder(self);
   if (!error) error = check_unless_clean(&db);
   if (error) {
-    ch_cachedb_close(&db);
+    ch_sqlite_close(&db);
     return error;
   }
   pthread_mutex_lock(&self->closing);
@@ -170,7 +162,7 @@ static int open_all(ch_cache_sqlite *self) {
 
 static int cache_open(void *arg) {
   ch_cache_sqlite *self = arg;
-  if (self->db.sql) return CHAT_E_BUSY;
+  if (self->db.handle) return CHAT_E_BUSY;
   int error = take_lock(self);
   if (error) return error;
   error = open_all(self);
@@ -181,13 +173,13 @@ static int cache_open(void *arg) {
 static void cache_rollback(void *arg) {
   ch_cache_sqlite *self = arg;
   self->place = 0; /* it may have been made in this transaction */
-  if (self->db.sql && !sqlite3_get_autocommit(self->db.sql)) ch_cachedb_run(&self->db, CH_SQL_ROLLBACK, "");
+  if (self->db.handle && !sqlite3_get_autocommit(self->db.handle)) ch_sqlite_run(&self->db, CH_SQL_ROLLBACK, "");
 }
 
 static void cache_close(void *arg) {
   ch_cache_sqlite *self = arg;
   cache_rollback(self);
-  if (self->db.sql && !self->is_broken) ch_cachedb_run(&self->db, CH_SQL_CLEAN_SET, "i", (uint64_t)1);
+  if (self->db.handle && !self->is_broken) ch_sqlite_run(&self->db, CH_SQL_CLEAN_SET, "u", (uint64_t)1);
   close_db(self);
   drop_lock(self);
 }
@@ -196,13 +188,13 @@ static void cache_close(void *arg) {
 
 static int cache_begin(void *arg) {
   ch_cache_sqlite *self = arg;
-  ch_assert(self->db.sql && sqlite3_get_autocommit(self->db.sql));
-  return self->is_broken ? CHAT_E_IO : ch_cachedb_run(&self->db, CH_SQL_BEGIN, "");
+  ch_assert(self->db.handle && sqlite3_get_autocommit(self->db.handle));
+  return self->is_broken ? CHAT_E_IO : ch_sqlite_run(&self->db, CH_SQL_BEGIN, "");
 }
 
 static int cache_commit(void *arg, int durable) {
   ch_cache_sqlite *self = arg;
-  int error = ch_cachedb_run(&self->db, CH_SQL_COMMIT, "");
+  int error = ch_sqlite_run(&self->db, CH_SQL_COMMIT, "");
   if (error || !durable) return error;
   error = sync_log(&self->db);
   self->is_broken = error != 0;
@@ -212,7 +204,7 @@ static int cache_commit(void *arg, int durable) {
 static void cache_interrupt(void *arg) {
   ch_cache_sqlite *self = arg;
   pthread_mutex_lock(&self->closing);
-  if (self->db.sql) sqlite3_interrupt(self->db.sql);
+  if (self->db.handle) sqlite3_interrupt(self->db.handle);
   pthread_mutex_unlock(&self->closing);
 }
 
@@ -220,17 +212,17 @@ static void cache_interrupt(void *arg) {
 
 /* A whole new database beside the damaged one, in one file. */
 static int build_new(ch_cache_sqlite *self) {
-  ch_cachedb db = {0};
+  ch_sqlite_db db = {.sql = ch_cache_sql};
   char *name = name_with(self, "-new");
   if (!name) return CHAT_E_NOMEM;
   int error = remove_file(self, "-new");
   if (!error) error = remove_file(self, "-new-wal");
   if (!error) error = open_file(name, &db);
-  if (!error) error = ch_cachedb_run(&db, CH_SQL_BEGIN, "");
-  if (!error) error = ch_cache_salvage(self->path, db.sql);
-  if (!error) error = ch_cachedb_run(&db, CH_SQL_COMMIT, "");
-  if (!error) error = ch_cachedb_exec(db.sql, "PRAGMA wal_checkpoint(TRUNCATE)"); /* syncs */
-  ch_cachedb_close(&db);
+  if (!error) error = ch_sqlite_run(&db, CH_SQL_BEGIN, "");
+  if (!error) error = ch_cache_salvage(self->path, db.handle);
+  if (!error) error = ch_sqlite_run(&db, CH_SQL_COMMIT, "");
+  if (!error) error = ch_sqlite_exec(db.handle, "PRAGMA wal_checkpoint(TRUNCATE)"); /* syncs */
+  ch_sqlite_close(&db);
   ch_free(self->alloc, name);
   return error;
 }
@@ -260,7 +252,7 @@ static int swap_files(ch_cache_sqlite *self, const char *suffix) {
 static int set_aside(void *arg, char *name, size_t len) {
   ch_cache_sqlite *self = arg;
   char suffix[SUFFIX_MAX];
-  if (self->db.sql) sqlite3_db_config(self->db.sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+  if (self->db.handle) sqlite3_db_config(self->db.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
   cache_rollback(self);
   close_db(self);
   int error = take_lock(self);
@@ -300,15 +292,15 @@ static int remove_all(const ch_cache_sqlite *self) {
 
 static int cache_wipe(void *arg) {
   ch_cache_sqlite *self = arg;
-  bool was_open = self->db.sql != NULL;
+  bool was_open = self->db.handle != NULL;
   int error = take_lock(self);
   if (error) return error;
   cache_rollback(self);
   close_db(self);
   error = remove_all(self);
   if (!error) error = open_all(self);
-  if (!was_open && self->db.sql) cache_close(self);
-  if (!self->db.sql) drop_lock(self);
+  if (!was_open && self->db.handle) cache_close(self);
+  if (!self->db.handle) drop_lock(self);
   return error;
 }
 

@@ -13,22 +13,22 @@ static uint64_t bound(uint64_t seq) {
 }
 
 static int read_row(sqlite3_stmt *s, chat_row *row) {
-  *row = (chat_row){.seq = ch_cachedb_u64(s, 2), .msg_no = ch_cachedb_u64(s, 3), .message_id = ch_cachedb_u64(s, 4), .created_ms = ch_cachedb_u64(s, 5),
-                    .client_seq = ch_cachedb_u64(s, 6), .sender = ch_cachedb_bytes(s, 7), .type = (uint32_t)ch_cachedb_u64(s, 10), .payload = ch_cachedb_bytes(s, 11)};
-  int error = ch_cachedb_id(s, 1, row->conversation_id);
-  if (!error) error = ch_cachedb_id(s, 8, row->device_id);
-  return error ? error : ch_cachedb_id(s, 9, row->client_id);
+  *row = (chat_row){.seq = ch_sqlite_u64(s, 2), .msg_no = ch_sqlite_u64(s, 3), .message_id = ch_sqlite_u64(s, 4), .created_ms = ch_sqlite_u64(s, 5),
+                    .client_seq = ch_sqlite_u64(s, 6), .sender = ch_sqlite_bytes(s, 7), .type = (uint32_t)ch_sqlite_u64(s, 10), .payload = ch_sqlite_bytes(s, 11)};
+  int error = ch_sqlite_id(s, 1, row->conversation_id);
+  if (!error) error = ch_sqlite_id(s, 8, row->device_id);
+  return error ? error : ch_sqlite_id(s, 9, row->client_id);
 }
 
-int ch_cache_visit_rows(ch_cache_sqlite *self, sqlite3_stmt *statement, int (*visit)(void *arg, const chat_row *row), void *arg, size_t *count) {
+int ch_cache_visit_rows(sqlite3_stmt *statement, int (*visit)(void *arg, const chat_row *row), void *arg, size_t *count) {
   int error;
   *count = 0;
-  while ((error = ch_cachedb_step(&self->db, statement)) > 0) {
+  while ((error = ch_sqlite_step(statement)) > 0) {
     chat_row row;
     error = read_row(statement, &row);
     if (!error) ++*count;
     if (!error && !visit(arg, &row)) continue;
-    ch_cachedb_end(statement);
+    ch_sqlite_end(statement);
     break;
   }
   return error;
@@ -41,21 +41,21 @@ static bool is_same(const chat_row *a, const chat_row *b) {
 }
 
 static int insert_row(ch_cache_sqlite *self, uint64_t place, const chat_row *r) {
-  int error = ch_cachedb_run(&self->db, CH_SQL_ROW_PUT, "iiiiiibddib", place, r->seq, r->msg_no, r->message_id, r->created_ms, r->client_seq, r->sender, r->device_id,
+  int error = ch_sqlite_run(&self->db, CH_SQL_ROW_PUT, "uuuuuubkkub", place, r->seq, r->msg_no, r->message_id, r->created_ms, r->client_seq, r->sender, r->device_id,
                              r->client_id, (uint64_t)r->type, r->payload);
-  return error ? error : ch_cachedb_run(&self->db, CH_SQL_UNINDEXED_PUT, "i", (uint64_t)sqlite3_last_insert_rowid(self->db.sql));
+  return error ? error : ch_sqlite_run(&self->db, CH_SQL_UNINDEXED_PUT, "u", (uint64_t)sqlite3_last_insert_rowid(self->db.handle));
 }
 
 /* Out of the index with what the statement stands on, unless it is not in it yet. */
 static int unindex_here(ch_cache_sqlite *self, sqlite3_stmt *at, const chat_row *stored) {
   if (sqlite3_column_int(at, COLUMN_UNINDEXED)) return 0;
-  return ch_cache_unindex(self, ch_cachedb_u64(at, 0), stored->type, stored->payload);
+  return ch_cache_unindex(self, ch_sqlite_u64(at, 0), stored->type, stored->payload);
 }
 
 static int update_row(ch_cache_sqlite *self, uint64_t id, const chat_row *r) {
-  int error = ch_cachedb_run(&self->db, CH_SQL_ROW_UPDATE, "iiiibddibi", r->msg_no, r->message_id, r->created_ms, r->client_seq, r->sender, r->device_id, r->client_id,
+  int error = ch_sqlite_run(&self->db, CH_SQL_ROW_UPDATE, "uuuubkkubu", r->msg_no, r->message_id, r->created_ms, r->client_seq, r->sender, r->device_id, r->client_id,
                              (uint64_t)r->type, r->payload, id);
-  return error ? error : ch_cachedb_run(&self->db, CH_SQL_UNINDEXED_PUT, "i", id);
+  return error ? error : ch_sqlite_run(&self->db, CH_SQL_UNINDEXED_PUT, "u", id);
 }
 
 int ch_cache_row_put(void *arg, const chat_row *row) {
@@ -64,15 +64,15 @@ int ch_cache_row_put(void *arg, const chat_row *row) {
   chat_row stored;
   uint64_t place;
   int error = ch_cache_place_make(self, row->conversation_id, &place);
-  if (!error) error = ch_cachedb_query(&self->db, CH_SQL_ROW_AT, &at, "ii", place, row->seq);
-  if (!error) error = ch_cachedb_step(&self->db, at);
+  if (!error) error = ch_sqlite_query(&self->db, CH_SQL_ROW_AT, &at, "uu", place, row->seq);
+  if (!error) error = ch_sqlite_step(at);
   if (error < 0) return error;
   if (error == 0) return insert_row(self, place, row);
   error = read_row(at, &stored);
-  uint64_t id = ch_cachedb_u64(at, 0);
+  uint64_t id = ch_sqlite_u64(at, 0);
   bool changes = !error && !is_same(&stored, row);
   if (changes) error = unindex_here(self, at, &stored);
-  ch_cachedb_end(at);
+  ch_sqlite_end(at);
   return error || !changes ? error : update_row(self, id, row);
 }
 
@@ -83,15 +83,15 @@ int ch_cache_row_remove(void *arg, const uint8_t conversation_id[16], uint64_t s
   uint64_t place;
   int error = ch_cache_place_find(self, conversation_id, &place);
   if (error || place == 0) return error;
-  error = ch_cachedb_query(&self->db, CH_SQL_ROW_AT, &at, "ii", place, seq);
-  if (!error) error = ch_cachedb_step(&self->db, at);
+  error = ch_sqlite_query(&self->db, CH_SQL_ROW_AT, &at, "uu", place, seq);
+  if (!error) error = ch_sqlite_step(at);
   if (error <= 0) return error;
-  uint64_t id = ch_cachedb_u64(at, 0);
+  uint64_t id = ch_sqlite_u64(at, 0);
   error = read_row(at, &stored);
   if (!error) error = unindex_here(self, at, &stored);
-  ch_cachedb_end(at);
-  if (!error) error = ch_cachedb_run(&self->db, CH_SQL_UNINDEXED_REMOVE, "i", id);
-  return error ? error : ch_cachedb_run(&self->db, CH_SQL_ROW_REMOVE, "i", id);
+  ch_sqlite_end(at);
+  if (!error) error = ch_sqlite_run(&self->db, CH_SQL_UNINDEXED_REMOVE, "u", id);
+  return error ? error : ch_sqlite_run(&self->db, CH_SQL_ROW_REMOVE, "u", id);
 }
 
 int ch_cache_rows(void *arg, const uint8_t conversation_id[16], uint64_t low, uint64_t high, uint32_t limit, int newest_first,
@@ -102,8 +102,8 @@ int ch_cache_rows(void *arg, const uint8_t conversation_id[16], uint64_t low, ui
   size_t count;
   int error = ch_cache_place_find(self, conversation_id, &place);
   if (error || place == 0 || low >= high) return error;
-  error = ch_cachedb_query(&self->db, newest_first ? CH_SQL_ROWS_NEWEST : CH_SQL_ROWS_OLDEST, &statement, "iiii", place, bound(low), bound(high), (uint64_t)limit);
-  return error ? error : ch_cache_visit_rows(self, statement, visit, visit_arg, &count);
+  error = ch_sqlite_query(&self->db, newest_first ? CH_SQL_ROWS_NEWEST : CH_SQL_ROWS_OLDEST, &statement, "uuuu", place, bound(low), bound(high), (uint64_t)limit);
+  return error ? error : ch_cache_visit_rows(statement, visit, visit_arg, &count);
 }
 
 int ch_cache_row_by_client_id(void *arg, const uint8_t conversation_id[16], const uint8_t client_id[16], int (*visit)(void *visit_arg, const chat_row *row),
@@ -114,8 +114,8 @@ int ch_cache_row_by_client_id(void *arg, const uint8_t conversation_id[16], cons
   size_t count = 0;
   int error = ch_cache_place_find(self, conversation_id, &place);
   if (!error && place > 0) {
-    error = ch_cachedb_query(&self->db, CH_SQL_ROW_BY_CLIENT_ID, &statement, "id", place, client_id);
-    if (!error) error = ch_cache_visit_rows(self, statement, visit, visit_arg, &count);
+    error = ch_sqlite_query(&self->db, CH_SQL_ROW_BY_CLIENT_ID, &statement, "uk", place, client_id);
+    if (!error) error = ch_cache_visit_rows(statement, visit, visit_arg, &count);
   }
   return error ? error : count > 0 ? 0 : CHAT_E_NOT_FOUND;
 }
@@ -125,14 +125,14 @@ int ch_cache_row_by_client_id(void *arg, const uint8_t conversation_id[16], cons
 /* One interval that overlaps or touches [low, high], taken out and joined with them: 1; none: 0. */
 static int join_one(ch_cache_sqlite *self, uint64_t place, uint64_t *low, uint64_t *high) {
   sqlite3_stmt *statement;
-  int error = ch_cachedb_query(&self->db, CH_SQL_COVER_TOUCHING, &statement, "iii", place, *high, *low);
-  if (!error) error = ch_cachedb_step(&self->db, statement);
+  int error = ch_sqlite_query(&self->db, CH_SQL_COVER_TOUCHING, &statement, "uuu", place, *high, *low);
+  if (!error) error = ch_sqlite_step(statement);
   if (error <= 0) return error;
-  uint64_t found_low = ch_cachedb_u64(statement, 0), found_high = ch_cachedb_u64(statement, 1);
-  ch_cachedb_end(statement);
+  uint64_t found_low = ch_sqlite_u64(statement, 0), found_high = ch_sqlite_u64(statement, 1);
+  ch_sqlite_end(statement);
   if (found_low < *low) *low = found_low;
   if (found_high > *high) *high = found_high;
-  error = ch_cachedb_run(&self->db, CH_SQL_COVER_REMOVE, "ii", place, found_low);
+  error = ch_sqlite_run(&self->db, CH_SQL_COVER_REMOVE, "uu", place, found_low);
   return error ? error : 1;
 }
 
@@ -145,7 +145,7 @@ int ch_cache_cover(void *arg, const uint8_t conversation_id[16], uint64_t low, u
   high = bound(high);
   while ((error = join_one(self, place, &low, &high)) > 0)
     ;
-  return error ? error : ch_cachedb_run(&self->db, CH_SQL_COVER_PUT, "iii", place, low, high);
+  return error ? error : ch_sqlite_run(&self->db, CH_SQL_COVER_PUT, "uuu", place, low, high);
 }
 
 int ch_cache_covered(void *arg, const uint8_t conversation_id[16], int (*visit)(void *visit_arg, uint64_t low, uint64_t high), void *visit_arg) {
@@ -154,11 +154,11 @@ int ch_cache_covered(void *arg, const uint8_t conversation_id[16], int (*visit)(
   uint64_t place;
   int error = ch_cache_place_find(self, conversation_id, &place);
   if (error || place == 0) return error;
-  error = ch_cachedb_query(&self->db, CH_SQL_COVERED, &statement, "i", place);
-  while (!error && (error = ch_cachedb_step(&self->db, statement)) > 0) {
+  error = ch_sqlite_query(&self->db, CH_SQL_COVERED, &statement, "u", place);
+  while (!error && (error = ch_sqlite_step(statement)) > 0) {
     error = 0;
-    if (!visit(visit_arg, ch_cachedb_u64(statement, 0), ch_cachedb_u64(statement, 1))) continue;
-    ch_cachedb_end(statement);
+    if (!visit(visit_arg, ch_sqlite_u64(statement, 0), ch_sqlite_u64(statement, 1))) continue;
+    ch_sqlite_end(statement);
     break;
   }
   return error;
@@ -191,5 +191,5 @@ int ch_cache_history_forget(void *arg, const uint8_t conversation_id[16]) {
     for (size_t i = 0; i < page.count && !error; i++)
       error = ch_cache_row_remove(self, conversation_id, page.seqs[i]);
   } while (page.count > 0 && !error);
-  return error ? error : ch_cachedb_run(&self->db, CH_SQL_COVER_CLEAR, "i", place);
+  return error ? error : ch_sqlite_run(&self->db, CH_SQL_COVER_CLEAR, "u", place);
 }

@@ -20,7 +20,7 @@ static int copy_row(sqlite3_stmt *from, sqlite3_stmt *into, sqlite3 *to) {
   int code = sqlite3_step(into);
   sqlite3_reset(into);
   sqlite3_clear_bindings(into);
-  return (code & 0xff) == SQLITE_CONSTRAINT ? 0 : ch_cachedb_error(to, code); /* a column that is damaged to NULL: this row is lost */
+  return (code & 0xff) == SQLITE_CONSTRAINT ? 0 : ch_sqlite_error(to, code); /* a column that is damaged to NULL: this row is lost */
 }
 
 static int copy_part(sqlite3 *from, sqlite3 *to, const part *p, const char *direction) {
@@ -29,7 +29,7 @@ static int copy_part(sqlite3 *from, sqlite3 *to, const part *p, const char *dire
   char *text = sqlite3_mprintf("%s ORDER BY %s %s", p->select, p->key, direction);
   if (!text) return CHAT_E_NOMEM;
   if (sqlite3_prepare_v2(from, text, -1, &select, NULL) == SQLITE_OK) {
-    error = ch_cachedb_error(to, sqlite3_prepare_v2(to, p->insert, -1, &insert, NULL));
+    error = ch_sqlite_error(to, sqlite3_prepare_v2(to, p->insert, -1, &insert, NULL));
     while (!error && sqlite3_step(select) == SQLITE_ROW)
       error = copy_row(select, insert, to);
   }

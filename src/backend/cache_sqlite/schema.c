@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "backend/cache_sqlite/statement.h"
+#include "backend/sqlite_db.h"
 
 const char *const ch_cache_schema_steps[] = {
     "CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), clean INTEGER NOT NULL);"
@@ -30,29 +30,20 @@ const char *const ch_cache_schema_steps[] = {
 };
 const size_t ch_cache_schema_step_count = sizeof ch_cache_schema_steps / sizeof *ch_cache_schema_steps;
 
-static int get_version(sqlite3 *sql, size_t *version) {
-  sqlite3_stmt *statement = NULL;
-  int code = sqlite3_prepare_v2(sql, "PRAGMA user_version", -1, &statement, NULL);
-  if (code == SQLITE_OK) code = sqlite3_step(statement);
-  if (code == SQLITE_ROW) *version = (size_t)sqlite3_column_int64(statement, 0);
-  sqlite3_finalize(statement);
-  return ch_cachedb_error(sql, code);
-}
-
-static int run_step(sqlite3 *sql, const char *step, size_t version) {
+static int run_step(sqlite3 *sql, const char *step, uint64_t version) {
   char set_version[64];
-  snprintf(set_version, sizeof set_version, "PRAGMA user_version = %zu", version);
-  int error = ch_cachedb_exec(sql, "BEGIN IMMEDIATE");
-  if (!error) error = ch_cachedb_exec(sql, step);
-  if (!error) error = ch_cachedb_exec(sql, set_version);
-  if (!error) error = ch_cachedb_exec(sql, "COMMIT");
-  if (error && !sqlite3_get_autocommit(sql)) ch_cachedb_exec(sql, "ROLLBACK");
+  snprintf(set_version, sizeof set_version, "PRAGMA user_version = %u", (unsigned)version);
+  int error = ch_sqlite_exec(sql, "BEGIN IMMEDIATE");
+  if (!error) error = ch_sqlite_exec(sql, step);
+  if (!error) error = ch_sqlite_exec(sql, set_version);
+  if (!error) error = ch_sqlite_exec(sql, "COMMIT");
+  if (error && !sqlite3_get_autocommit(sql)) ch_sqlite_exec(sql, "ROLLBACK");
   return error;
 }
 
 int ch_cache_schema_migrate(sqlite3 *sql, const char *const *steps, size_t count) {
-  size_t version = 0;
-  int error = get_version(sql, &version);
+  uint64_t version;
+  int error = ch_sqlite_version(sql, &version);
   if (!error && version > count) return CHAT_E_VERSION;
   for (; !error && version < count; version++)
     error = run_step(sql, steps[version], version + 1);

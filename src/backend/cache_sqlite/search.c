@@ -13,15 +13,15 @@ static chat_bytes body_of(uint32_t type, chat_bytes payload, ch_arena *arena) {
 }
 
 /* FTS5 wants text, not a blob. */
-static int change_index(ch_cache_sqlite *self, ch_cachedb_sql sql, uint64_t row, chat_bytes body) {
+static int change_index(ch_cache_sqlite *self, ch_cache_statement sql, uint64_t row, chat_bytes body) {
   sqlite3_stmt *statement;
-  int error = ch_cachedb_query(&self->db, sql, &statement, "i", row);
+  int error = ch_sqlite_query(&self->db, sql, &statement, "u", row);
   if (error) return error;
   sqlite3_bind_text64(statement, 2, (const char *)body.data, body.len, SQLITE_STATIC, SQLITE_UTF8);
-  return ch_cachedb_step(&self->db, statement);
+  return ch_sqlite_step(statement);
 }
 
-static int change(ch_cache_sqlite *self, ch_cachedb_sql sql, uint64_t row, uint32_t type, chat_bytes payload) {
+static int change(ch_cache_sqlite *self, ch_cache_statement sql, uint64_t row, uint32_t type, chat_bytes payload) {
   ch_arena arena;
   ch_arena_init(&arena, self->alloc, 4096, CHAT_FRAME_MAX);
   chat_bytes body = body_of(type, payload, &arena);
@@ -37,26 +37,26 @@ int ch_cache_unindex(ch_cache_sqlite *self, uint64_t row, uint32_t type, chat_by
 /* 1: one row is done; 0: none is left. */
 static int index_one(ch_cache_sqlite *self) {
   sqlite3_stmt *next;
-  int error = ch_cachedb_query(&self->db, CH_SQL_UNINDEXED_LIST, &next, "");
-  if (!error) error = ch_cachedb_step(&self->db, next);
+  int error = ch_sqlite_query(&self->db, CH_SQL_UNINDEXED_LIST, &next, "");
+  if (!error) error = ch_sqlite_step(next);
   if (error <= 0) return error;
-  uint64_t row = ch_cachedb_u64(next, 0);
-  error = change(self, CH_SQL_SEARCH_PUT, row, (uint32_t)ch_cachedb_u64(next, 1), ch_cachedb_bytes(next, 2));
-  ch_cachedb_end(next);
-  if (!error) error = ch_cachedb_run(&self->db, CH_SQL_UNINDEXED_REMOVE, "i", row);
+  uint64_t row = ch_sqlite_u64(next, 0);
+  error = change(self, CH_SQL_SEARCH_PUT, row, (uint32_t)ch_sqlite_u64(next, 1), ch_sqlite_bytes(next, 2));
+  ch_sqlite_end(next);
+  if (!error) error = ch_sqlite_run(&self->db, CH_SQL_UNINDEXED_REMOVE, "u", row);
   return error ? error : 1;
 }
 
 int ch_cache_index(void *arg, uint32_t count_max) {
   ch_cache_sqlite *self = arg;
-  ch_assert(sqlite3_get_autocommit(self->db.sql));
+  ch_assert(sqlite3_get_autocommit(self->db.handle));
   uint32_t count = 0;
-  int error = ch_cachedb_run(&self->db, CH_SQL_BEGIN, "");
+  int error = ch_sqlite_run(&self->db, CH_SQL_BEGIN, "");
   if (error) return error;
   while (count < count_max && (error = index_one(self)) > 0)
     count++;
-  if (error >= 0) error = ch_cachedb_run(&self->db, CH_SQL_COMMIT, "");
-  if (!sqlite3_get_autocommit(self->db.sql)) ch_cachedb_run(&self->db, CH_SQL_ROLLBACK, "");
+  if (error >= 0) error = ch_sqlite_run(&self->db, CH_SQL_COMMIT, "");
+  if (!sqlite3_get_autocommit(self->db.handle)) ch_sqlite_run(&self->db, CH_SQL_ROLLBACK, "");
   return error < 0 ? error : (int)count;
 }
 
@@ -95,7 +95,7 @@ int ch_cache_search(void *arg, chat_bytes query, const uint8_t *conversation_id,
   int error = write_match(query, &self->scratch);
   if (!error && conversation_id) error = ch_cache_place_find(self, conversation_id, &place);
   if (error || (conversation_id && place == 0)) return error;
-  error = ch_cachedb_query(&self->db, CH_SQL_SEARCH, &statement, "tiiii", (const char *)self->scratch.data, (uint64_t)(conversation_id != NULL), place, before,
+  error = ch_sqlite_query(&self->db, CH_SQL_SEARCH, &statement, "tuuuu", (const char *)self->scratch.data, (uint64_t)(conversation_id != NULL), place, before,
                            (uint64_t)limit);
-  return error ? error : ch_cache_visit_rows(self, statement, visit, visit_arg, &count);
+  return error ? error : ch_cache_visit_rows(statement, visit, visit_arg, &count);
 }

@@ -34,18 +34,18 @@ static const chat_row **sorted_rows(const chat_store_apply *apply, chat_op *op) 
 }
 
 /* Local number of a conversation, made where there is none. */
-static int conversation_number(ch_sqlstore_db *db, const uint8_t id[16], uint64_t *conv, uint64_t *horizon) {
+static int conversation_number(ch_sqlite_db *db, const uint8_t id[16], uint64_t *conv, uint64_t *horizon) {
   sqlite3_stmt *statement;
-  int more = ch_sqlstore_query(db, SQL_CONVERSATION, &statement, "k", id);
-  if (!more) more = ch_sqlstore_step(statement);
+  int more = ch_sqlite_query(db, SQL_CONVERSATION, &statement, "k", id);
+  if (!more) more = ch_sqlite_step(statement);
   if (more < 0) return more;
   if (more) {
-    *conv = ch_sqlstore_column_u64(statement, COLUMN_CONV);
-    *horizon = ch_sqlstore_column_u64(statement, COLUMN_HORIZON);
-    ch_sqlstore_end(statement);
+    *conv = ch_sqlite_u64(statement, COLUMN_CONV);
+    *horizon = ch_sqlite_u64(statement, COLUMN_HORIZON);
+    ch_sqlite_end(statement);
     return 0;
   }
-  int error = ch_sqlstore_do(db, SQL_CONVERSATION_STUB, "k", id);
+  int error = ch_sqlite_run(db, SQL_CONVERSATION_STUB, "k", id);
   *conv = (uint64_t)sqlite3_last_insert_rowid(db->handle);
   *horizon = 0;
   return error;
@@ -53,7 +53,7 @@ static int conversation_number(ch_sqlstore_db *db, const uint8_t id[16], uint64_
 
 /* The writing of one conversation's rows. `open` is the run that is not in the table yet. */
 typedef struct row_writer {
-  ch_sqlstore_db *db;
+  ch_sqlite_db *db;
   uint64_t conv, horizon;
   uint64_t tail; /* highest seq that is in the table */
   ch_sqlstore_run open;
@@ -62,7 +62,7 @@ typedef struct row_writer {
 static int flush(row_writer *writer) {
   ch_sqlstore_run *run = &writer->open;
   if (run->count == 0) return 0;
-  int error = ch_sqlstore_do(writer->db, SQL_RUN_INSERT, "uuuuuub", writer->conv, run->first_seq, run->count, run->first_ms, run->last_ms,
+  int error = ch_sqlite_run(writer->db, SQL_RUN_INSERT, "uuuuuub", writer->conv, run->first_seq, run->count, run->first_ms, run->last_ms,
                              (uint64_t)CH_STORE_RUN_FORMAT, ch_buf_bytes(&run->body));
   uint64_t last = run->first_seq + run->count - 1;
   if (last > writer->tail) writer->tail = last;
@@ -82,21 +82,21 @@ static int rewrite(row_writer *writer, uint64_t id, const chat_row *rows, uint64
   for (uint64_t i = 0; i < count && !error; i++)
     error = ch_sqlstore_run_add(run, &rows[i]);
   if (!error) {
-    error = ch_sqlstore_do(writer->db, SQL_RUN_UPDATE, "uuuuuub", id, run->first_seq, run->count, run->first_ms, run->last_ms,
+    error = ch_sqlite_run(writer->db, SQL_RUN_UPDATE, "uuuuuub", id, run->first_seq, run->count, run->first_ms, run->last_ms,
                            (uint64_t)CH_STORE_RUN_FORMAT, ch_buf_bytes(&run->body));
   }
   ch_sqlstore_run_clear(run);
   return error;
 }
 
-/* The run that covers seq: 1, 0 (none) or negative. It stays open: ch_sqlstore_end. */
-static int covering(ch_sqlstore_db *db, uint64_t conv, uint64_t seq, sqlite3_stmt **statement, ch_sqlstore_stored_run *run) {
-  int more = ch_sqlstore_query(db, SQL_RUN_COVERING, statement, "uu", conv, seq);
-  if (!more) more = ch_sqlstore_step(*statement);
+/* The run that covers seq: 1, 0 (none) or negative. It stays open: ch_sqlite_end. */
+static int covering(ch_sqlite_db *db, uint64_t conv, uint64_t seq, sqlite3_stmt **statement, ch_sqlstore_stored_run *run) {
+  int more = ch_sqlite_query(db, SQL_RUN_COVERING, statement, "uu", conv, seq);
+  if (!more) more = ch_sqlite_step(*statement);
   if (more <= 0) return more;
   int error = ch_sqlstore_run_column(*statement, run);
   if (!error && seq < run->first_seq + run->count) return 1;
-  ch_sqlstore_end(*statement);
+  ch_sqlite_end(*statement);
   return error;
 }
 
@@ -119,7 +119,7 @@ static int replace(row_writer *writer, const chat_row *row) {
     *old = *row;
     error = rewrite(writer, run.id, rows, run.count);
   }
-  ch_sqlstore_end(statement);
+  ch_sqlite_end(statement);
   return error;
 }
 
@@ -132,7 +132,7 @@ static int put_row(row_writer *writer, const chat_row *row) {
 
 static int row_writer_begin(row_writer *writer, const uint8_t id[16]) {
   int error = conversation_number(writer->db, id, &writer->conv, &writer->horizon);
-  return error ? error : ch_sqlstore_number(writer->db, SQL_RUN_TAIL, &writer->tail, "u", writer->conv);
+  return error ? error : ch_sqlite_number(writer->db, SQL_RUN_TAIL, &writer->tail, "u", writer->conv);
 }
 
 static int put_rows(row_writer *writer, const chat_row **rows, size_t count) {
@@ -162,13 +162,13 @@ static int apply_rows(ch_sqlstore_writer *writer, const chat_store_apply *apply,
 
 /* ------------------------------------------------------------------------------------------------ states */
 
-static int put_head(ch_sqlstore_db *db, const chat_state *state) {
-  return ch_sqlstore_do(db, SQL_CONVERSATION_PUT, "kuubuuuuuu", state->conversation_id, (uint64_t)state->kind, (uint64_t)state->history_from_start, state->title,
+static int put_head(ch_sqlite_db *db, const chat_state *state) {
+  return ch_sqlite_run(db, SQL_CONVERSATION_PUT, "kuubuuuuuu", state->conversation_id, (uint64_t)state->kind, (uint64_t)state->history_from_start, state->title,
                         state->head, state->msg_no, state->message_id, state->position, state->member_count, state->active_ms);
 }
 
 /* Number and time of an event that is stored: 1; 0 where it is not; or negative. */
-static int find_row(ch_sqlstore_db *db, uint64_t conv, uint64_t seq, uint64_t *msg_no, uint64_t *created_ms) {
+static int find_row(ch_sqlite_db *db, uint64_t conv, uint64_t seq, uint64_t *msg_no, uint64_t *created_ms) {
   static const uint8_t no_id[16];
   sqlite3_stmt *statement;
   ch_sqlstore_stored_run run;
@@ -176,7 +176,7 @@ static int find_row(ch_sqlstore_db *db, uint64_t conv, uint64_t seq, uint64_t *m
   int found = covering(db, conv, seq, &statement, &run);
   if (found <= 0) return found;
   int error = ch_sqlstore_run_decode(&run, no_id, rows);
-  ch_sqlstore_end(statement);
+  ch_sqlite_end(statement);
   if (error) return error;
   *msg_no = rows[seq - run.first_seq].msg_no;
   *created_ms = rows[seq - run.first_seq].created_ms;
@@ -184,39 +184,39 @@ static int find_row(ch_sqlstore_db *db, uint64_t conv, uint64_t seq, uint64_t *m
 }
 
 /* What a former member's head says for ever: how the conversation was when it went. The row of the removal is in this APPLY, or in one before. */
-static int keep_removal(ch_sqlstore_db *db, uint64_t conv, const chat_state *state, const chat_member *member) {
+static int keep_removal(ch_sqlite_db *db, uint64_t conv, const chat_state *state, const chat_member *member) {
   uint64_t seq = member->intervals[member->interval_count - 1].left, msg_no = state->msg_no, active_ms = state->active_ms;
   int found = find_row(db, conv, seq, &msg_no, &active_ms);
   if (found < 0) return found;
-  return ch_sqlstore_do(db, SQL_REMOVAL_PUT, "ubuuub", conv, member->user, seq, msg_no, active_ms, state->title);
+  return ch_sqlite_run(db, SQL_REMOVAL_PUT, "ubuuub", conv, member->user, seq, msg_no, active_ms, state->title);
 }
 
-static int put_member(ch_sqlstore_db *db, uint64_t conv, const chat_state *state, const chat_member *member) {
+static int put_member(ch_sqlite_db *db, uint64_t conv, const chat_state *state, const chat_member *member) {
   uint8_t intervals[CH_STORE_INTERVALS_LEN];
   size_t len = ch_sqlstore_intervals_encode(member->intervals, member->interval_count, intervals);
-  int error = ch_sqlstore_do(db, SQL_MEMBER_PUT, "ububu", conv, member->user, (uint64_t)member->role, ch_bytes_of(intervals, len), member->position);
+  int error = ch_sqlite_run(db, SQL_MEMBER_PUT, "ububu", conv, member->user, (uint64_t)member->role, ch_bytes_of(intervals, len), member->position);
   bool is_gone = member->role == CHAT_ROLE_NONE && member->interval_count > 0;
   return error || !is_gone ? error : keep_removal(db, conv, state, member);
 }
 
-static int party_number(ch_sqlstore_db *db, chat_bytes name, uint64_t *party) {
-  int error = ch_sqlstore_number(db, SQL_PARTY, party, "b", name);
+static int party_number(ch_sqlite_db *db, chat_bytes name, uint64_t *party) {
+  int error = ch_sqlite_number(db, SQL_PARTY, party, "b", name);
   if (error || *party) return error;
-  error = ch_sqlstore_do(db, SQL_PARTY_INSERT, "b", name);
+  error = ch_sqlite_run(db, SQL_PARTY_INSERT, "b", name);
   *party = (uint64_t)sqlite3_last_insert_rowid(db->handle);
   return error;
 }
 
-static int put_sender(ch_sqlstore_db *db, uint64_t conv, const chat_sender *sender) {
+static int put_sender(ch_sqlite_db *db, uint64_t conv, const chat_sender *sender) {
   uint8_t name[CH_STORE_PARTY_LEN];
   size_t len = ch_sqlstore_party_encode(sender->user, sender->device_id, name);
   uint64_t party;
   int error = party_number(db, ch_bytes_of(name, len), &party);
   if (error) return error;
-  return ch_sqlstore_do(db, SQL_SENDER_PUT, "uuuuu", conv, party, sender->last, sender->position, (uint64_t)sender->retired);
+  return ch_sqlite_run(db, SQL_SENDER_PUT, "uuuuu", conv, party, sender->last, sender->position, (uint64_t)sender->retired);
 }
 
-static int put_state(ch_sqlstore_db *db, const chat_state *state) {
+static int put_state(ch_sqlite_db *db, const chat_state *state) {
   int error = put_head(db, state);
   if (error || state->member_count_here + state->sender_count == 0) return error;
   uint64_t conv, horizon;
@@ -235,21 +235,21 @@ int ch_sqlstore_apply(ch_sqlstore_writer *writer, chat_op *op) {
   for (size_t i = 0; i < apply->state_count && !error; i++)
     error = put_state(writer->db, &apply->states[i]);
   if (error || apply->position == 0) return error;
-  return ch_sqlstore_do(writer->db, SQL_CONSUMED_PUT, "uuu", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)apply->partition, apply->position);
+  return ch_sqlite_run(writer->db, SQL_CONSUMED_PUT, "uuu", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)apply->partition, apply->position);
 }
 
 /* ------------------------------------------------------------------------------------------------ watermarks */
 
-static int raise(ch_sqlstore_db *db, const chat_watermark *asked, chat_watermark *stored) {
+static int raise(ch_sqlite_db *db, const chat_watermark *asked, chat_watermark *stored) {
   sqlite3_stmt *statement;
   *stored = *asked;
   stored->delivered = stored->read = 0;
-  int more = ch_sqlstore_query(db, SQL_WATERMARK_RAISE, &statement, "kbuu", asked->conversation_id, asked->user, asked->delivered, asked->read);
-  if (!more) more = ch_sqlstore_step(statement);
+  int more = ch_sqlite_query(db, SQL_WATERMARK_RAISE, &statement, "kbuu", asked->conversation_id, asked->user, asked->delivered, asked->read);
+  if (!more) more = ch_sqlite_step(statement);
   if (more <= 0) return more;
-  stored->delivered = ch_sqlstore_column_u64(statement, 0);
-  stored->read = ch_sqlstore_column_u64(statement, 1);
-  do more = ch_sqlstore_step(statement);
+  stored->delivered = ch_sqlite_u64(statement, 0);
+  stored->read = ch_sqlite_u64(statement, 1);
+  do more = ch_sqlite_step(statement);
   while (more > 0);
   return more;
 }

@@ -5,11 +5,11 @@
 #ifndef CH_STORE_SQLITE_APPLY_H
 #define CH_STORE_SQLITE_APPLY_H
 
-#include "backend/store_sqlite/database.h"
+#include "backend/sqlite_db.h"
 
 typedef struct ch_sqlstore_writer {
   const chat_allocator *alloc;
-  ch_sqlstore_db *db;
+  ch_sqlite_db *db;
   void *result; /* in the op's memory: what the op is given when the transaction has committed; until then it says what was asked for */
 } ch_sqlstore_writer;
 

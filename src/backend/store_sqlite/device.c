@@ -9,28 +9,28 @@
 
 static int device_column(sqlite3_stmt *statement, chat_op *op, chat_device *device) {
   *device = (chat_device){
-      .session = ch_sqlstore_column_u64(statement, 2),
-      .session_next = ch_sqlstore_column_u64(statement, 3),
-      .created_ms = ch_sqlstore_column_u64(statement, 4),
-      .seen_ms = ch_sqlstore_column_u64(statement, 5),
-      .revoked = ch_sqlstore_column_u32(statement, 6),
+      .session = ch_sqlite_u64(statement, 2),
+      .session_next = ch_sqlite_u64(statement, 3),
+      .created_ms = ch_sqlite_u64(statement, 4),
+      .seen_ms = ch_sqlite_u64(statement, 5),
+      .revoked = ch_sqlite_u32(statement, 6),
   };
-  int error = ch_sqlstore_column_key(statement, 0, device->device_id);
-  return error ? error : ch_sqlstore_column_copy(statement, 1, op, &device->name);
+  int error = ch_sqlite_id(statement, 0, device->device_id);
+  return error ? error : ch_sqlite_copy(statement, 1, op, &device->name);
 }
 
 /* 1, 0 (there is none) or negative. */
-static int stored_device(ch_sqlstore_db *db, chat_store_device *ask, chat_device *device) {
+static int stored_device(ch_sqlite_db *db, chat_store_device *ask, chat_device *device) {
   sqlite3_stmt *statement;
-  int more = ch_sqlstore_query(db, SQL_DEVICE, &statement, "bk", ask->user, ask->device.device_id);
-  if (!more) more = ch_sqlstore_step(statement);
+  int more = ch_sqlite_query(db, SQL_DEVICE, &statement, "bk", ask->user, ask->device.device_id);
+  if (!more) more = ch_sqlite_step(statement);
   if (more <= 0) return more;
   int error = device_column(statement, &ask->op, device);
-  ch_sqlstore_end(statement);
+  ch_sqlite_end(statement);
   return error ? error : 1;
 }
 
-static int get(ch_sqlstore_db *db, chat_store_device *ask) {
+static int get(ch_sqlite_db *db, chat_store_device *ask) {
   chat_device stored;
   int found = stored_device(db, ask, &stored);
   if (found <= 0) return found < 0 ? found : CHAT_E_NOT_FOUND;
@@ -38,14 +38,14 @@ static int get(ch_sqlstore_db *db, chat_store_device *ask) {
   return 0;
 }
 
-static int write_device(ch_sqlstore_db *db, const chat_store_device *ask) {
+static int write_device(ch_sqlite_db *db, const chat_store_device *ask) {
   const chat_device *device = &ask->device;
-  return ch_sqlstore_do(db, SQL_DEVICE_PUT, "bkbuuuuu", ask->user, device->device_id, device->name, device->session, device->session_next, device->created_ms,
+  return ch_sqlite_run(db, SQL_DEVICE_PUT, "bkbuuuuu", ask->user, device->device_id, device->name, device->session, device->session_next, device->created_ms,
                         device->seen_ms, (uint64_t)device->revoked);
 }
 
 /* There is no row to give in a conflict: all but the id is 0. */
-static int put_new(ch_sqlstore_db *db, chat_store_device *ask) {
+static int put_new(ch_sqlite_db *db, chat_store_device *ask) {
   if (ask->expect_session || ask->expect_session_next) {
     chat_device none = {0};
     memcpy(none.device_id, ask->device.device_id, sizeof none.device_id);
@@ -53,12 +53,12 @@ static int put_new(ch_sqlstore_db *db, chat_store_device *ask) {
     return CHAT_E_CONFLICT;
   }
   uint64_t count;
-  int error = ch_sqlstore_number(db, SQL_DEVICE_COUNT, &count, "b", ask->user);
+  int error = ch_sqlite_number(db, SQL_DEVICE_COUNT, &count, "b", ask->user);
   if (error) return error;
   return count >= ask->devices_max ? CHAT_E_LIMIT : write_device(db, ask);
 }
 
-static int put(ch_sqlstore_db *db, chat_store_device *ask) {
+static int put(ch_sqlite_db *db, chat_store_device *ask) {
   chat_device stored;
   int found = stored_device(db, ask, &stored);
   if (found < 0) return found;
@@ -92,13 +92,13 @@ int ch_sqlstore_devices(ch_sqlstore_reader *reader, chat_op *op) {
   size_t room = 0;
   if (!ch_user_id_valid(devices->user)) return CHAT_E_INVALID;
   devices->count = 0;
-  int more = ch_sqlstore_query(&reader->main, SQL_DEVICES, &statement, "b", devices->user);
+  int more = ch_sqlite_query(&reader->main, SQL_DEVICES, &statement, "b", devices->user);
   if (more) return more;
-  while ((more = ch_sqlstore_step(statement)) > 0) {
+  while ((more = ch_sqlite_step(statement)) > 0) {
     int error = grow(devices, &room);
     if (!error) error = device_column(statement, op, &devices->devices[devices->count]);
     if (error) {
-      ch_sqlstore_end(statement);
+      ch_sqlite_end(statement);
       return error;
     }
     devices->count++;

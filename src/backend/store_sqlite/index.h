@@ -8,7 +8,7 @@
 #ifndef CH_STORE_SQLITE_INDEX_H
 #define CH_STORE_SQLITE_INDEX_H
 
-#include "backend/store_sqlite/database.h"
+#include "backend/sqlite_db.h"
 
 enum {
   INDEX_CURSOR, INDEX_CURSOR_PUT, INDEX_FREE, INDEX_DOC_PUT, INDEX_TEXT_PUT, INDEX_DOC, INDEX_DOC_FIND, INDEX_DOC_DELETE, INDEX_TEXT_DELETE, INDEX_FIND, INDEX_COUNT
@@ -20,8 +20,8 @@ enum { CURSOR_STORE, CURSOR_RUN, CURSOR_ERASED, CURSOR_POSITION };
 
 typedef struct ch_sqlstore_indexer {
   const chat_allocator *alloc;
-  ch_sqlstore_db main;  /* read only */
-  ch_sqlstore_db index; /* written here alone */
+  ch_sqlite_db main;  /* read only */
+  ch_sqlite_db index; /* written here alone */
 } ch_sqlstore_indexer;
 
 /* Opens both; makes the index anew where it must be. `main` must have its schema. The indexer can be closed whatever is returned. */

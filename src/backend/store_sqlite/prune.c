@@ -15,12 +15,12 @@ typedef struct pruning {
   uint64_t left; /* rows that may still be erased */
 } pruning;
 
-static int keep_text(ch_sqlstore_db *db, uint64_t conv, uint64_t run, const chat_row *row) {
+static int keep_text(ch_sqlite_db *db, uint64_t conv, uint64_t run, const chat_row *row) {
   ch_arena arena;
   ch_arena_init(&arena, NULL, 4096, CH_STORE_TEXT_ARENA_LEN);
   chat_bytes text = ch_sqlstore_text(row, &arena);
   int error = 0;
-  if (text.len > 0) error = ch_sqlstore_do(db, SQL_ERASED_PUT, "uuuub", conv, row->seq, row->message_id, run, text);
+  if (text.len > 0) error = ch_sqlite_run(db, SQL_ERASED_PUT, "uuuub", conv, row->seq, row->message_id, run, text);
   ch_arena_fini(&arena);
   return error;
 }
@@ -41,7 +41,7 @@ static int rewrite_rest(pruning *prune, uint64_t id, const chat_row *rows, uint6
   for (uint64_t i = 0; i < count && !error; i++)
     error = ch_sqlstore_run_add(&run, &rows[i]);
   if (!error) {
-    error = ch_sqlstore_do(prune->writer->db, SQL_RUN_UPDATE, "uuuuuub", id, run.first_seq, run.count, run.first_ms, run.last_ms, (uint64_t)CH_STORE_RUN_FORMAT,
+    error = ch_sqlite_run(prune->writer->db, SQL_RUN_UPDATE, "uuuuuub", id, run.first_seq, run.count, run.first_ms, run.last_ms, (uint64_t)CH_STORE_RUN_FORMAT,
                            ch_buf_bytes(&run.body));
   }
   ch_sqlstore_run_fini(&run);
@@ -49,12 +49,12 @@ static int rewrite_rest(pruning *prune, uint64_t id, const chat_row *rows, uint6
 }
 
 static int erase_rows(pruning *prune, uint64_t conv, const ch_sqlstore_stored_run *run, const chat_row *rows, uint64_t old) {
-  ch_sqlstore_db *db = prune->writer->db;
-  int error = ch_sqlstore_do(db, SQL_HORIZON_PUT, "uu", conv, run->first_seq + old - 1);
+  ch_sqlite_db *db = prune->writer->db;
+  int error = ch_sqlite_run(db, SQL_HORIZON_PUT, "uu", conv, run->first_seq + old - 1);
   for (uint64_t i = 0; i < old && !error; i++)
     error = keep_text(db, conv, run->id, &rows[i]);
   if (error) return error;
-  if (old == run->count) return ch_sqlstore_do(db, SQL_RUN_DELETE, "u", run->id);
+  if (old == run->count) return ch_sqlite_run(db, SQL_RUN_DELETE, "u", run->id);
   return rewrite_rest(prune, run->id, rows + old, run->count - old);
 }
 
@@ -64,17 +64,17 @@ static int prune_lowest(pruning *prune, uint64_t conv, uint64_t last_first) {
   sqlite3_stmt *statement;
   ch_sqlstore_stored_run run;
   chat_row rows[CH_STORE_RUN_EVENTS_MAX];
-  int more = ch_sqlstore_query(prune->writer->db, SQL_RUN_LOWEST, &statement, "u", conv);
-  if (!more) more = ch_sqlstore_step(statement);
+  int more = ch_sqlite_query(prune->writer->db, SQL_RUN_LOWEST, &statement, "u", conv);
+  if (!more) more = ch_sqlite_step(statement);
   if (more <= 0) return more;
   uint64_t old = 0;
   int error = ch_sqlstore_run_column(statement, &run);
   if (!error && run.first_seq <= last_first) {
     error = ch_sqlstore_run_decode(&run, no_id, rows);
-    if (!error) old = count_old(prune, rows, run.count, ch_sqlstore_column_u64(statement, 5));
+    if (!error) old = count_old(prune, rows, run.count, ch_sqlite_u64(statement, 5));
     if (!error && old > 0) error = erase_rows(prune, conv, &run, rows, old);
   }
-  ch_sqlstore_end(statement);
+  ch_sqlite_end(statement);
   prune->left -= old;
   if (error) return error;
   return old == run.count && prune->left > 0;
@@ -85,13 +85,13 @@ typedef struct age {
 } age;
 
 /* The next runs in the order in which they were written: their number, or negative. */
-static int next_ages(ch_sqlstore_db *db, uint64_t after, age ages[256]) {
+static int next_ages(ch_sqlite_db *db, uint64_t after, age ages[256]) {
   sqlite3_stmt *statement;
-  int count = 0, more = ch_sqlstore_query(db, SQL_RUN_AGES, &statement, "u", after);
+  int count = 0, more = ch_sqlite_query(db, SQL_RUN_AGES, &statement, "u", after);
   if (more) return more;
-  while ((more = ch_sqlstore_step(statement)) > 0 && count < 256)
-    ages[count++] = (age){ch_sqlstore_column_u64(statement, 0), ch_sqlstore_column_u64(statement, 1), ch_sqlstore_column_u64(statement, 2),
-                          ch_sqlstore_column_u64(statement, 3)};
+  while ((more = ch_sqlite_step(statement)) > 0 && count < 256)
+    ages[count++] = (age){ch_sqlite_u64(statement, 0), ch_sqlite_u64(statement, 1), ch_sqlite_u64(statement, 2),
+                          ch_sqlite_u64(statement, 3)};
   return more < 0 ? more : count;
 }
 

@@ -30,12 +30,12 @@ static int add_member(chat_state *state, size_t *room, sqlite3_stmt *statement, 
 }
 
 static int sender_column(sqlite3_stmt *statement, chat_op *op, chat_sender *sender) {
-  chat_bytes name = ch_sqlstore_column_bytes(statement, 0);
+  chat_bytes name = ch_sqlite_bytes(statement, 0);
   if (name.len < 17 || name.len != 17 + (size_t)name.data[0]) return CHAT_E_CORRUPT;
   *sender = (chat_sender){
-      .last = ch_sqlstore_column_u64(statement, 1),
-      .position = ch_sqlstore_column_u64(statement, 2),
-      .retired = ch_sqlstore_column_u32(statement, 3),
+      .last = ch_sqlite_u64(statement, 1),
+      .position = ch_sqlite_u64(statement, 2),
+      .retired = ch_sqlite_u32(statement, 3),
   };
   memcpy(sender->device_id, name.data + name.len - 16, 16);
   sender->user = chat_op_copy(op, ch_bytes_of(name.data + 1, name.data[0]));
@@ -55,26 +55,26 @@ typedef int (*add_fn)(chat_state *state, size_t *room, sqlite3_stmt *statement, 
 
 static int add_all(chat_state *state, size_t *room, sqlite3_stmt *statement, chat_op *op, add_fn add) {
   int more;
-  while ((more = ch_sqlstore_step(statement)) > 0) {
+  while ((more = ch_sqlite_step(statement)) > 0) {
     int error = add(state, room, statement, op);
     if (error) {
-      ch_sqlstore_end(statement);
+      ch_sqlite_end(statement);
       return error;
     }
   }
   return more;
 }
 
-static int whole_state(ch_sqlstore_db *db, uint64_t conv, chat_state *state, chat_op *op) {
+static int whole_state(ch_sqlite_db *db, uint64_t conv, chat_state *state, chat_op *op) {
   sqlite3_stmt *statement;
   size_t members_room = 0, senders_room = 0;
-  int error = ch_sqlstore_query(db, SQL_MEMBERS_ALL, &statement, "u", conv);
+  int error = ch_sqlite_query(db, SQL_MEMBERS_ALL, &statement, "u", conv);
   if (!error) error = add_all(state, &members_room, statement, op, add_member);
-  if (!error) error = ch_sqlstore_query(db, SQL_SENDERS_ALL, &statement, "u", conv);
+  if (!error) error = ch_sqlite_query(db, SQL_SENDERS_ALL, &statement, "u", conv);
   return error ? error : add_all(state, &senders_room, statement, op, add_sender);
 }
 
-static int senders_of(ch_sqlstore_db *db, uint64_t conv, chat_bytes user, chat_state *state, size_t *room, chat_op *op) {
+static int senders_of(ch_sqlite_db *db, uint64_t conv, chat_bytes user, chat_state *state, size_t *room, chat_op *op) {
   static const uint8_t least[16];
   uint8_t most[16], from[CH_STORE_PARTY_LEN], to[CH_STORE_PARTY_LEN];
   memset(most, 0xff, sizeof most);
@@ -82,16 +82,16 @@ static int senders_of(ch_sqlstore_db *db, uint64_t conv, chat_bytes user, chat_s
   ch_sqlstore_party_encode(user, most, to);
   sqlite3_stmt *statement;
   /* Without its device a name sorts before each of its devices. */
-  int error = ch_sqlstore_query(db, SQL_SENDERS_OF_USER, &statement, "ubb", conv, ch_bytes_of(from, len - 16), ch_bytes_of(to, len));
+  int error = ch_sqlite_query(db, SQL_SENDERS_OF_USER, &statement, "ubb", conv, ch_bytes_of(from, len - 16), ch_bytes_of(to, len));
   return error ? error : add_all(state, room, statement, op, add_sender);
 }
 
-static int some_users(ch_sqlstore_db *db, uint64_t conv, chat_store_state *ask) {
+static int some_users(ch_sqlite_db *db, uint64_t conv, chat_store_state *ask) {
   chat_state *state = &ask->state;
   size_t members_room = 0, senders_room = 0;
   for (size_t i = 0; i < ask->user_count; i++) {
     sqlite3_stmt *statement;
-    int error = ch_sqlstore_query(db, SQL_MEMBER, &statement, "ub", conv, ask->users[i]);
+    int error = ch_sqlite_query(db, SQL_MEMBER, &statement, "ub", conv, ask->users[i]);
     if (!error) error = add_all(state, &members_room, statement, &ask->op, add_member);
     if (!error && !ask->only_users) error = senders_of(db, conv, ask->users[i], state, &senders_room, &ask->op);
     if (error) return error;
@@ -147,29 +147,29 @@ static int take_run(row_page *page, sqlite3_stmt *statement) {
   return error;
 }
 
-static int query_runs(ch_sqlstore_db *db, uint64_t conv, const row_page *page, sqlite3_stmt **statement) {
-  if (page->range->newest_first) return ch_sqlstore_query(db, SQL_RUNS_DOWN, statement, "uu", conv, page->high);
+static int query_runs(ch_sqlite_db *db, uint64_t conv, const row_page *page, sqlite3_stmt **statement) {
+  if (page->range->newest_first) return ch_sqlite_query(db, SQL_RUNS_DOWN, statement, "uu", conv, page->high);
   /* The run that holds low + 1 begins at most a run's length below it. */
   uint64_t from = page->low + 1 > CH_STORE_RUN_EVENTS_MAX ? page->low + 2 - CH_STORE_RUN_EVENTS_MAX : 1;
-  return ch_sqlstore_query(db, SQL_RUNS_UP, statement, "uuu", conv, from, page->high);
+  return ch_sqlite_query(db, SQL_RUNS_UP, statement, "uuu", conv, from, page->high);
 }
 
-static int fill(ch_sqlstore_db *db, uint64_t conv, row_page *page) {
+static int fill(ch_sqlite_db *db, uint64_t conv, row_page *page) {
   sqlite3_stmt *statement;
   int more = query_runs(db, conv, page, &statement);
   if (more) return more;
-  while ((more = ch_sqlstore_step(statement)) > 0) {
-    bool below = ch_sqlstore_column_u64(statement, 1) + ch_sqlstore_column_u64(statement, 2) <= page->low + 1;
+  while ((more = ch_sqlite_step(statement)) > 0) {
+    bool below = ch_sqlite_u64(statement, 1) + ch_sqlite_u64(statement, 2) <= page->low + 1;
     int error = below ? 0 : take_run(page, statement);
     if (error || page_full(page) || (below && page->range->newest_first)) {
-      ch_sqlstore_end(statement);
+      ch_sqlite_end(statement);
       return error;
     }
   }
   return more;
 }
 
-static int read_page(ch_sqlstore_db *db, uint64_t conv, chat_store_range *range) {
+static int read_page(ch_sqlite_db *db, uint64_t conv, chat_store_range *range) {
   row_page page = {.range = range, .low = range->low > range->horizon ? range->low : range->horizon, .high = range->state.head};
   if (range->high && range->high < page.high) page.high = range->high;
   if (page.low >= page.high) return 0;
@@ -200,17 +200,17 @@ int ch_sqlstore_range(ch_sqlstore_reader *reader, chat_op *op) {
 
 /* ------------------------------------------------------------------------------------------------ members */
 
-static int member_page(ch_sqlstore_db *db, uint64_t conv, chat_store_members *page) {
+static int member_page(ch_sqlite_db *db, uint64_t conv, chat_store_members *page) {
   sqlite3_stmt *statement;
   page->members = chat_op_alloc(&page->op, page->limit * sizeof *page->members);
   if (!page->members) return CHAT_E_NOMEM;
-  int more = ch_sqlstore_query(db, SQL_MEMBERS_PAGE, &statement, "ub", conv, page->after);
+  int more = ch_sqlite_query(db, SQL_MEMBERS_PAGE, &statement, "ub", conv, page->after);
   if (more) return more;
-  while ((more = ch_sqlstore_step(statement)) > 0) {
+  while ((more = ch_sqlite_step(statement)) > 0) {
     page->more = page->member_count == page->limit;
     int error = page->more ? 0 : ch_sqlstore_member_column(statement, &page->op, &page->members[page->member_count++]);
     if (error || page->more) {
-      ch_sqlstore_end(statement);
+      ch_sqlite_end(statement);
       return error;
     }
   }
@@ -242,16 +242,16 @@ typedef struct head_list {
 } head_list;
 
 /* What a former member knows of the conversation ends with its removal, its title too. */
-static int end_at_removal(ch_sqlstore_db *db, sqlite3_stmt *of_head, chat_bytes user, chat_op *op, chat_head *head) {
+static int end_at_removal(ch_sqlite_db *db, sqlite3_stmt *of_head, chat_bytes user, chat_op *op, chat_head *head) {
   sqlite3_stmt *statement;
-  int more = ch_sqlstore_query(db, SQL_REMOVAL, &statement, "ub", ch_sqlstore_column_u64(of_head, HEAD_CONV), user);
-  if (!more) more = ch_sqlstore_step(statement);
+  int more = ch_sqlite_query(db, SQL_REMOVAL, &statement, "ub", ch_sqlite_u64(of_head, HEAD_CONV), user);
+  if (!more) more = ch_sqlite_step(statement);
   if (more <= 0) return more ? more : CHAT_E_CORRUPT;
-  head->head = ch_sqlstore_column_u64(statement, 0);
-  head->msg_no = ch_sqlstore_column_u64(statement, 1);
-  head->active_ms = ch_sqlstore_column_u64(statement, 2);
-  int error = ch_sqlstore_column_copy(statement, 3, op, &head->title);
-  ch_sqlstore_end(statement);
+  head->head = ch_sqlite_u64(statement, 0);
+  head->msg_no = ch_sqlite_u64(statement, 1);
+  head->active_ms = ch_sqlite_u64(statement, 2);
+  int error = ch_sqlite_copy(statement, 3, op, &head->title);
+  ch_sqlite_end(statement);
   return error;
 }
 
@@ -264,25 +264,25 @@ static uint64_t first_readable(const chat_interval *intervals, int count, uint64
   return horizon + 1;
 }
 
-static int head_column(ch_sqlstore_db *db, sqlite3_stmt *statement, chat_bytes user, chat_op *op, chat_head *head) {
+static int head_column(ch_sqlite_db *db, sqlite3_stmt *statement, chat_bytes user, chat_op *op, chat_head *head) {
   chat_interval intervals[CHAT_MEMBER_INTERVALS_MAX];
   *head = (chat_head){
-      .kind = ch_sqlstore_column_u32(statement, HEAD_KIND),
-      .role = ch_sqlstore_column_u32(statement, HEAD_ROLE),
-      .head = ch_sqlstore_column_u64(statement, HEAD_SEQ),
-      .msg_no = ch_sqlstore_column_u64(statement, HEAD_MSG_NO),
-      .position = ch_sqlstore_column_u64(statement, HEAD_CHANGED),
-      .active_ms = ch_sqlstore_column_u64(statement, HEAD_ACTIVE_MS),
-      .delivered = ch_sqlstore_column_u64(statement, HEAD_DELIVERED),
-      .read = ch_sqlstore_column_u64(statement, HEAD_READ),
+      .kind = ch_sqlite_u32(statement, HEAD_KIND),
+      .role = ch_sqlite_u32(statement, HEAD_ROLE),
+      .head = ch_sqlite_u64(statement, HEAD_SEQ),
+      .msg_no = ch_sqlite_u64(statement, HEAD_MSG_NO),
+      .position = ch_sqlite_u64(statement, HEAD_CHANGED),
+      .active_ms = ch_sqlite_u64(statement, HEAD_ACTIVE_MS),
+      .delivered = ch_sqlite_u64(statement, HEAD_DELIVERED),
+      .read = ch_sqlite_u64(statement, HEAD_READ),
   };
-  int count = ch_sqlstore_intervals_decode(ch_sqlstore_column_bytes(statement, HEAD_INTERVALS), intervals);
+  int count = ch_sqlstore_intervals_decode(ch_sqlite_bytes(statement, HEAD_INTERVALS), intervals);
   if (count < 0) return count;
-  head->first = first_readable(intervals, count, ch_sqlstore_column_u64(statement, HEAD_HORIZON));
-  int error = ch_sqlstore_column_key(statement, HEAD_ID, head->conversation_id);
+  head->first = first_readable(intervals, count, ch_sqlite_u64(statement, HEAD_HORIZON));
+  int error = ch_sqlite_id(statement, HEAD_ID, head->conversation_id);
   if (error) return error;
   if (head->role == CHAT_ROLE_NONE) return end_at_removal(db, statement, user, op, head);
-  return ch_sqlstore_column_copy(statement, HEAD_TITLE, op, &head->title);
+  return ch_sqlite_copy(statement, HEAD_TITLE, op, &head->title);
 }
 
 /* Does the head at this position still belong into the answer? Where not, `more` is set and a group that would be cut is left for the next one. */
@@ -298,7 +298,7 @@ static bool fits(head_list *list, uint64_t position) {
   return true;
 }
 
-static int add_head(ch_sqlstore_db *db, head_list *list, sqlite3_stmt *statement) {
+static int add_head(ch_sqlite_db *db, head_list *list, sqlite3_stmt *statement) {
   chat_store_heads *heads = list->heads;
   chat_head *grown_heads = grown(&heads->op, heads->heads, heads->head_count, &list->room, sizeof *heads->heads);
   if (!grown_heads) return CHAT_E_NOMEM;
@@ -308,16 +308,16 @@ static int add_head(ch_sqlstore_db *db, head_list *list, sqlite3_stmt *statement
   return error;
 }
 
-static int list_heads(ch_sqlstore_db *db, chat_store_heads *heads) {
+static int list_heads(ch_sqlite_db *db, chat_store_heads *heads) {
   head_list list = {.heads = heads};
   sqlite3_stmt *statement;
-  int more = ch_sqlstore_query(db, SQL_HEADS, &statement, "bu", heads->user, heads->above);
+  int more = ch_sqlite_query(db, SQL_HEADS, &statement, "bu", heads->user, heads->above);
   if (more) return more;
-  while ((more = ch_sqlstore_step(statement)) > 0) {
-    bool room = fits(&list, ch_sqlstore_column_u64(statement, HEAD_CHANGED));
+  while ((more = ch_sqlite_step(statement)) > 0) {
+    bool room = fits(&list, ch_sqlite_u64(statement, HEAD_CHANGED));
     int error = room ? add_head(db, &list, statement) : 0;
     if (error || !room) {
-      ch_sqlstore_end(statement);
+      ch_sqlite_end(statement);
       return error;
     }
   }
@@ -331,7 +331,7 @@ int ch_sqlstore_heads(ch_sqlstore_reader *reader, chat_op *op) {
   heads->heads = NULL;
   heads->head_count = 0;
   heads->more = 0;
-  int error = ch_sqlstore_number(&reader->main, SQL_CONSUMED, &heads->position, "uu", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)0);
+  int error = ch_sqlite_number(&reader->main, SQL_CONSUMED, &heads->position, "uu", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)0);
   if (!error) error = list_heads(&reader->main, heads);
   if (error) return error;
   uint64_t last = heads->head_count ? heads->heads[heads->head_count - 1].position : 0;
@@ -342,5 +342,5 @@ int ch_sqlstore_heads(ch_sqlstore_reader *reader, chat_op *op) {
 int ch_sqlstore_position(ch_sqlstore_reader *reader, chat_op *op) {
   chat_store_position *ask = (chat_store_position *)op;
   if (ask->topic >= CHAT_TOPIC_COUNT) return CHAT_E_INVALID;
-  return ch_sqlstore_number(&reader->main, SQL_CONSUMED, &ask->position, "uu", (uint64_t)ask->topic, (uint64_t)ask->partition);
+  return ch_sqlite_number(&reader->main, SQL_CONSUMED, &ask->position, "uu", (uint64_t)ask->topic, (uint64_t)ask->partition);
 }

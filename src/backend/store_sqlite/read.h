@@ -5,13 +5,13 @@
 #ifndef CH_STORE_SQLITE_READ_H
 #define CH_STORE_SQLITE_READ_H
 
-#include "backend/store_sqlite/database.h"
+#include "backend/sqlite_db.h"
 
 /* One of the reading threads. */
 typedef struct ch_sqlstore_reader {
   const chat_allocator *alloc;
-  ch_sqlstore_db main;
-  ch_sqlstore_db index; /* full text; opened when first needed (handle NULL: not yet) */
+  ch_sqlite_db main;
+  ch_sqlite_db index; /* full text; opened when first needed (handle NULL: not yet) */
 } ch_sqlstore_reader;
 
 int ch_sqlstore_state(ch_sqlstore_reader *reader, chat_op *op);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backend/store_sqlite/schema.h"
 
+#include <string.h>
+
 #include "core/bytes.h"
 
 /* member is keyed by the user's name, not by a party's number: pages of members are in bytewise order of it (STORE_MEMBERS), also in a channel of any size.
@@ -106,25 +108,33 @@ const char *const ch_sqlstore_sql[SQL_COUNT] = {
     [SQL_ERASED_DELETE] = "DELETE FROM erased WHERE id <= ?",
 };
 
-static int version_of(ch_sqlstore_db *db, int *version) {
-  sqlite3_stmt *statement;
-  int code = sqlite3_prepare_v2(db->handle, "PRAGMA user_version", -1, &statement, NULL);
-  if (code != SQLITE_OK) return ch_sqlstore_error(code);
-  code = sqlite3_step(statement);
-  *version = code == SQLITE_ROW ? sqlite3_column_int(statement, 0) : 0;
-  sqlite3_finalize(statement);
-  return ch_sqlstore_error(code);
+/* WAL readers wait only for a recovery or the very end of a checkpoint. */
+enum { BUSY_MS = 5000 };
+
+int ch_sqlstore_db_open(ch_sqlite_db *db, const char *path, int mode, const char *const *sql) {
+  memset(db, 0, sizeof *db);
+  db->sql = sql;
+  int flags = SQLITE_OPEN_NOMUTEX | (mode == CH_STORE_OPEN_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
+  int code = sqlite3_open_v2(path, &db->handle, flags, NULL);
+  if (code != SQLITE_OK) return ch_sqlite_error(db->handle, code);
+  sqlite3_extended_result_codes(db->handle, 1);
+  sqlite3_busy_timeout(db->handle, BUSY_MS);
+  /* Text of users never becomes SQL, but a damaged or foreign file may carry schema that does things. */
+  sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
+  sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, (int *)NULL);
+  if (mode != CH_STORE_OPEN_WRITE) return 0;
+  return ch_sqlite_exec(db->handle, "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0");
 }
 
-int ch_sqlstore_schema_prepare(ch_sqlstore_db *db) {
-  int version = 0;
-  int error = version_of(db, &version);
+int ch_sqlstore_schema_prepare(ch_sqlite_db *db) {
+  uint64_t version;
+  int error = ch_sqlite_version(db->handle, &version);
   if (error) return error;
   if (version > CH_STORE_SCHEMA_VERSION) return CHAT_E_VERSION;
   if (version == CH_STORE_SCHEMA_VERSION) return 0;
-  error = ch_sqlstore_exec(db, "BEGIN IMMEDIATE");
-  if (!error) error = ch_sqlstore_exec(db, schema);
-  if (!error) error = ch_sqlstore_exec(db, "COMMIT");
-  if (error) ch_sqlstore_exec(db, "ROLLBACK");
+  error = ch_sqlite_exec(db->handle, "BEGIN IMMEDIATE");
+  if (!error) error = ch_sqlite_exec(db->handle, schema);
+  if (!error) error = ch_sqlite_exec(db->handle, "COMMIT");
+  if (error) ch_sqlite_exec(db->handle, "ROLLBACK");
   return error;
 }

@@ -5,12 +5,16 @@
 #ifndef CH_STORE_SQLITE_SCHEMA_H
 #define CH_STORE_SQLITE_SCHEMA_H
 
-#include "backend/store_sqlite/database.h"
+#include "backend/sqlite_db.h"
 
 enum { CH_STORE_SCHEMA_VERSION = 1 };
 
+enum { CH_STORE_OPEN_WRITE = 1, CH_STORE_OPEN_READ = 2 };
+
+/* Opens, sets busy time-out, WAL (write) and page size. `db` can be closed whatever is returned. */
+int ch_sqlstore_db_open(ch_sqlite_db *db, const char *path, int mode, const char *const *sql);
 /* Makes the tables in an empty database. CHAT_E_VERSION: a newer version made them. */
-int ch_sqlstore_schema_prepare(ch_sqlstore_db *db);
+int ch_sqlstore_schema_prepare(ch_sqlite_db *db);
 
 enum {
   SQL_BEGIN, SQL_BEGIN_WRITE, SQL_COMMIT, SQL_ROLLBACK, SQL_SAVEPOINT, SQL_RELEASE, SQL_UNDO,
@@ -25,7 +29,7 @@ enum {
   SQL_STORE_ID, SQL_ERASED_PUT, SQL_ERASED, SQL_ERASED_DELETE,
   SQL_COUNT
 };
-_Static_assert((int)SQL_COUNT <= (int)CH_STORE_STATEMENTS_MAX, "room for every statement");
+_Static_assert((int)SQL_COUNT <= (int)CH_SQLITE_STATEMENTS_MAX, "room for every statement");
 
 extern const char *const ch_sqlstore_sql[SQL_COUNT];
 

@@ -28,29 +28,29 @@ static void put_conversation(ch_buf *match, uint64_t conv, bool first) {
 }
 
 /* 1: narrowed; 0: there is nothing to find; or negative. */
-static int narrow_to_one(ch_sqlstore_db *main, const uint8_t id[16], ch_buf *match) {
+static int narrow_to_one(ch_sqlite_db *main, const uint8_t id[16], ch_buf *match) {
   sqlite3_stmt *statement;
-  int more = ch_sqlstore_query(main, SQL_CONVERSATION, &statement, "k", id);
-  if (!more) more = ch_sqlstore_step(statement);
+  int more = ch_sqlite_query(main, SQL_CONVERSATION, &statement, "k", id);
+  if (!more) more = ch_sqlite_step(statement);
   if (more <= 0) return more;
-  put_conversation(match, ch_sqlstore_column_u64(statement, COLUMN_CONV), true);
-  ch_sqlstore_end(statement);
+  put_conversation(match, ch_sqlite_u64(statement, COLUMN_CONV), true);
+  ch_sqlite_end(statement);
   return 1;
 }
 
-static int narrow_to_user(ch_sqlstore_db *main, chat_bytes user, ch_buf *match) {
+static int narrow_to_user(ch_sqlite_db *main, chat_bytes user, ch_buf *match) {
   sqlite3_stmt *statement;
   size_t len = match->len;
-  int count = 0, more = ch_sqlstore_query(main, SQL_MEMBERSHIPS, &statement, "bu", user, (uint64_t)NARROW_CONVERSATIONS_MAX + 1);
+  int count = 0, more = ch_sqlite_query(main, SQL_MEMBERSHIPS, &statement, "bu", user, (uint64_t)NARROW_CONVERSATIONS_MAX + 1);
   if (more) return more;
-  while ((more = ch_sqlstore_step(statement)) > 0)
-    put_conversation(match, ch_sqlstore_column_u64(statement, 0), count++ == 0);
+  while ((more = ch_sqlite_step(statement)) > 0)
+    put_conversation(match, ch_sqlite_u64(statement, 0), count++ == 0);
   if (more < 0 || count == 0) return more;
   if (count > NARROW_CONVERSATIONS_MAX) match->len = len;
   return 1;
 }
 
-static int make_match(ch_sqlstore_db *main, const chat_store_search *search, ch_buf *match) {
+static int make_match(ch_sqlite_db *main, const chat_store_search *search, ch_buf *match) {
   static const uint8_t everywhere[16];
   int error = ch_sqlstore_match(search->query, match);
   if (error) return error;
@@ -64,14 +64,14 @@ static int make_match(ch_sqlstore_db *main, const chat_store_search *search, ch_
 /* ------------------------------------------------------------------------------------------------ what may be shown */
 
 /* 1, 0 or negative. */
-static int is_readable(ch_sqlstore_db *main, uint64_t conv, uint64_t seq, chat_bytes user) {
+static int is_readable(ch_sqlite_db *main, uint64_t conv, uint64_t seq, chat_bytes user) {
   sqlite3_stmt *statement;
   chat_interval intervals[CHAT_MEMBER_INTERVALS_MAX];
-  int more = ch_sqlstore_query(main, SQL_MEMBER, &statement, "ub", conv, user);
-  if (!more) more = ch_sqlstore_step(statement);
+  int more = ch_sqlite_query(main, SQL_MEMBER, &statement, "ub", conv, user);
+  if (!more) more = ch_sqlite_step(statement);
   if (more <= 0) return more;
-  int count = ch_sqlstore_intervals_decode(ch_sqlstore_column_bytes(statement, COLUMN_INTERVALS), intervals);
-  ch_sqlstore_end(statement);
+  int count = ch_sqlstore_intervals_decode(ch_sqlite_bytes(statement, COLUMN_INTERVALS), intervals);
+  ch_sqlite_end(statement);
   return count < 0 ? count : ch_store_may_read(intervals, (size_t)count, seq);
 }
 
@@ -83,30 +83,30 @@ static int row_copy(chat_op *op, const chat_row *row, chat_row *out) {
 }
 
 /* The row as it now stands: 1; 0 where it was pruned; or negative. */
-static int read_row(ch_sqlstore_db *main, uint64_t conv, uint64_t seq, const uint8_t id[16], chat_op *op, chat_row *out) {
+static int read_row(ch_sqlite_db *main, uint64_t conv, uint64_t seq, const uint8_t id[16], chat_op *op, chat_row *out) {
   sqlite3_stmt *statement;
   ch_sqlstore_stored_run run;
   chat_row rows[CH_STORE_RUN_EVENTS_MAX];
-  int more = ch_sqlstore_query(main, SQL_RUN_COVERING, &statement, "uu", conv, seq);
-  if (!more) more = ch_sqlstore_step(statement);
+  int more = ch_sqlite_query(main, SQL_RUN_COVERING, &statement, "uu", conv, seq);
+  if (!more) more = ch_sqlite_step(statement);
   if (more <= 0) return more;
   int error = ch_sqlstore_run_column(statement, &run);
   bool there = !error && seq < run.first_seq + run.count;
   if (there) error = ch_sqlstore_run_decode(&run, id, rows);
   if (there && !error) error = row_copy(op, &rows[seq - run.first_seq], out);
-  ch_sqlstore_end(statement);
+  ch_sqlite_end(statement);
   return error ? error : there;
 }
 
 /* Its id, where seq is at or below its head: 1; 0 where not; or negative. */
-static int conversation_of(ch_sqlstore_db *main, uint64_t conv, uint64_t seq, uint8_t id[16]) {
+static int conversation_of(ch_sqlite_db *main, uint64_t conv, uint64_t seq, uint8_t id[16]) {
   sqlite3_stmt *statement;
-  int more = ch_sqlstore_query(main, SQL_CONVERSATION_ID, &statement, "u", conv);
-  if (!more) more = ch_sqlstore_step(statement);
+  int more = ch_sqlite_query(main, SQL_CONVERSATION_ID, &statement, "u", conv);
+  if (!more) more = ch_sqlite_step(statement);
   if (more <= 0) return more;
-  int error = ch_sqlstore_column_key(statement, 0, id);
-  bool there = seq <= ch_sqlstore_column_u64(statement, 1);
-  ch_sqlstore_end(statement);
+  int error = ch_sqlite_id(statement, 0, id);
+  bool there = seq <= ch_sqlite_u64(statement, 1);
+  ch_sqlite_end(statement);
   return error ? error : there;
 }
 
@@ -123,7 +123,7 @@ static chat_row *room_for_one(hit_list *hits) {
   return &rows[hits->count];
 }
 
-static int take_document(ch_sqlstore_db *main, uint64_t conv, uint64_t seq, hit_list *hits) {
+static int take_document(ch_sqlite_db *main, uint64_t conv, uint64_t seq, hit_list *hits) {
   uint8_t id[16];
   int some = is_readable(main, conv, seq, hits->search->user);
   if (some > 0) some = conversation_of(main, conv, seq, id);
@@ -137,11 +137,11 @@ static int take_document(ch_sqlstore_db *main, uint64_t conv, uint64_t seq, hit_
 
 static int take_number(ch_sqlstore_reader *reader, uint64_t number, hit_list *hits) {
   sqlite3_stmt *statement;
-  int more = ch_sqlstore_query(&reader->index, INDEX_DOC, &statement, "u", number);
-  if (!more) more = ch_sqlstore_step(statement);
+  int more = ch_sqlite_query(&reader->index, INDEX_DOC, &statement, "u", number);
+  if (!more) more = ch_sqlite_step(statement);
   if (more <= 0) return more;
-  uint64_t conv = ch_sqlstore_column_u64(statement, 0), seq = ch_sqlstore_column_u64(statement, 1), message_id = ch_sqlstore_column_u64(statement, 2);
-  ch_sqlstore_end(statement);
+  uint64_t conv = ch_sqlite_u64(statement, 0), seq = ch_sqlite_u64(statement, 1), message_id = ch_sqlite_u64(statement, 2);
+  ch_sqlite_end(statement);
   if (hits->search->before_message_id && message_id >= hits->search->before_message_id) return 0;
   return take_document(&reader->main, conv, seq, hits);
 }
@@ -163,13 +163,13 @@ static uint64_t bound(const chat_store_search *search) {
 
 static int walk(ch_sqlstore_reader *reader, chat_bytes match, hit_list *hits) {
   sqlite3_stmt *statement;
-  int more = ch_sqlstore_query(&reader->index, INDEX_FIND, &statement, "bu", match, bound(hits->search));
+  int more = ch_sqlite_query(&reader->index, INDEX_FIND, &statement, "bu", match, bound(hits->search));
   if (more) return more;
-  while ((more = ch_sqlstore_step(statement)) > 0) {
-    uint64_t number = ch_sqlstore_column_u64(statement, 0);
+  while ((more = ch_sqlite_step(statement)) > 0) {
+    uint64_t number = ch_sqlite_u64(statement, 0);
     int error = take_number(reader, number, hits);
     if (error || enough(hits, number)) {
-      ch_sqlstore_end(statement);
+      ch_sqlite_end(statement);
       return error;
     }
   }
@@ -208,13 +208,13 @@ static int find(ch_sqlstore_reader *reader, chat_store_search *search, ch_buf *m
 }
 
 /* The index is looked at first, so that what it says to be indexed is in the store's snapshot. */
-static int indexed_position(ch_sqlstore_db *index, uint64_t *position) {
+static int indexed_position(ch_sqlite_db *index, uint64_t *position) {
   sqlite3_stmt *statement;
-  int more = ch_sqlstore_query(index, INDEX_CURSOR, &statement, "");
-  if (!more) more = ch_sqlstore_step(statement);
+  int more = ch_sqlite_query(index, INDEX_CURSOR, &statement, "");
+  if (!more) more = ch_sqlite_step(statement);
   if (more <= 0) return more;
-  *position = ch_sqlstore_column_u64(statement, CURSOR_POSITION);
-  ch_sqlstore_end(statement);
+  *position = ch_sqlite_u64(statement, CURSOR_POSITION);
+  ch_sqlite_end(statement);
   return 0;
 }
 
@@ -225,12 +225,12 @@ int ch_sqlstore_search(ch_sqlstore_reader *reader, chat_op *op) {
   search->row_count = 0;
   search->more = 0;
   if (!ch_store_search_valid(search)) return CHAT_E_INVALID;
-  int error = ch_sqlstore_exec(&reader->index, "BEGIN");
+  int error = ch_sqlite_exec(reader->index.handle, "BEGIN");
   if (error) return error;
   ch_buf_init(&match, reader->alloc, MATCH_LEN_MAX);
   error = indexed_position(&reader->index, &search->indexed_position);
   if (!error) error = find(reader, search, &match);
   ch_buf_fini(&match);
-  ch_sqlstore_exec(&reader->index, "COMMIT");
+  ch_sqlite_exec(reader->index.handle, "COMMIT");
   return error;
 }

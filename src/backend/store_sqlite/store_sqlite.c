@@ -63,7 +63,7 @@ struct sqlite_store {
   pthread_t write_thread, index_thread;
   uint32_t readers_started;
   bool writer_started, indexer_started;
-  ch_sqlstore_db main; /* the writer's */
+  ch_sqlite_db main; /* the writer's */
   reading_thread readers[CH_STORE_READERS_MAX];
   ch_sqlstore_indexer indexer;
 
@@ -123,24 +123,24 @@ static size_t take_group(sqlite_store *store, pending *group[GROUP_MAX]) {
 /* One op of a group: what fails leaves the others' effects. A full disk may have rolled back the whole transaction: then nobody's are left. */
 static bool write_one(sqlite_store *store, pending *item) {
   ch_sqlstore_writer writer = {.alloc = store->config.alloc, .db = &store->main};
-  int error = ch_sqlstore_do(&store->main, SQL_SAVEPOINT, "");
+  int error = ch_sqlite_run(&store->main, SQL_SAVEPOINT, "");
   if (!error) {
     item->status = writes[item->op->kind].write(&writer, item->op);
     item->result = writer.result;
     if (sqlite3_get_autocommit(store->main.handle)) return false;
-    if (item->status) error = ch_sqlstore_do(&store->main, SQL_UNDO, "");
+    if (item->status) error = ch_sqlite_run(&store->main, SQL_UNDO, "");
   }
-  if (!error) error = ch_sqlstore_do(&store->main, SQL_RELEASE, "");
+  if (!error) error = ch_sqlite_run(&store->main, SQL_RELEASE, "");
   if (error) item->status = error;
   return error == 0;
 }
 
 static int write_group(sqlite_store *store, pending **group, size_t count) {
-  int error = ch_sqlstore_do(&store->main, SQL_BEGIN_WRITE, "");
+  int error = ch_sqlite_run(&store->main, SQL_BEGIN_WRITE, "");
   for (size_t i = 0; i < count && !error; i++)
     if (!write_one(store, group[i])) error = group[i]->status ? group[i]->status : CHAT_E_IO;
-  if (!error) error = ch_sqlstore_do(&store->main, SQL_COMMIT, "");
-  if (error && !sqlite3_get_autocommit(store->main.handle)) ch_sqlstore_do(&store->main, SQL_ROLLBACK, "");
+  if (!error) error = ch_sqlite_run(&store->main, SQL_COMMIT, "");
+  if (error && !sqlite3_get_autocommit(store->main.handle)) ch_sqlite_run(&store->main, SQL_ROLLBACK, "");
   return error;
 }
 
@@ -210,7 +210,7 @@ static void sync_if_due(sqlite_store *store) {
 /* The index has forgotten pruned texts: they can go. */
 static void drop_forgotten(sqlite_store *store, uint64_t forgotten) {
   if (forgotten <= store->forgotten_done) return;
-  if (ch_sqlstore_do(&store->main, SQL_ERASED_DELETE, "u", forgotten) == 0) store->forgotten_done = forgotten;
+  if (ch_sqlite_run(&store->main, SQL_ERASED_DELETE, "u", forgotten) == 0) store->forgotten_done = forgotten;
 }
 
 /* Waits until there is something to write, to sync or to drop, or the end. */
@@ -264,7 +264,7 @@ static int open_index(reading_thread *thread) {
   if (thread->reader.index.handle) return 0;
   snprintf(name, sizeof name, "%s-search", thread->store->path);
   int error = ch_sqlstore_db_open(&thread->reader.index, name, CH_STORE_OPEN_READ, ch_sqlstore_index_sql);
-  if (error) ch_sqlstore_db_close(&thread->reader.index);
+  if (error) ch_sqlite_close(&thread->reader.index);
   return error;
 }
 
@@ -274,15 +274,15 @@ static void add_synced(sqlite_store *store, chat_op *op) {
 }
 
 static int answer(reading_thread *thread, chat_op *op) {
-  ch_sqlstore_db *db = &thread->reader.main;
+  ch_sqlite_db *db = &thread->reader.main;
   if (op->kind == CHAT_OP_STORE_SEARCH) {
     int error = open_index(thread);
     if (error) return error;
   }
-  int error = ch_sqlstore_do(db, SQL_BEGIN, "");
+  int error = ch_sqlite_run(db, SQL_BEGIN, "");
   if (error) return error;
   error = reads[op->kind](&thread->reader, op);
-  ch_sqlstore_do(db, SQL_COMMIT, "");
+  ch_sqlite_run(db, SQL_COMMIT, "");
   if (!error && op->kind == CHAT_OP_STORE_POSITION) add_synced(thread->store, op);
   return error;
 }
@@ -396,10 +396,10 @@ static void stop_threads(sqlite_store *store) {
 static void close_files(sqlite_store *store) {
   ch_sqlstore_indexer_close(&store->indexer);
   for (uint32_t i = 0; i < CH_STORE_READERS_MAX; i++) {
-    ch_sqlstore_db_close(&store->readers[i].reader.index);
-    ch_sqlstore_db_close(&store->readers[i].reader.main);
+    ch_sqlite_close(&store->readers[i].reader.index);
+    ch_sqlite_close(&store->readers[i].reader.main);
   }
-  ch_sqlstore_db_close(&store->main);
+  ch_sqlite_close(&store->main);
   if (store->lock_fd >= 0) close(store->lock_fd);
 }
 
@@ -436,29 +436,19 @@ static int take_lock(sqlite_store *store) {
   return flock(store->lock_fd, LOCK_EX | LOCK_NB) == 0 ? 0 : CHAT_E_BUSY;
 }
 
-static int quick_check(ch_sqlstore_db *db) {
-  sqlite3_stmt *statement;
-  int code = sqlite3_prepare_v2(db->handle, "PRAGMA quick_check(1)", -1, &statement, NULL);
-  if (code != SQLITE_OK) return ch_sqlstore_error(code);
-  code = sqlite3_step(statement);
-  bool ok = code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), "ok") == 0;
-  sqlite3_finalize(statement);
-  return ok ? 0 : code == SQLITE_ROW ? CHAT_E_CORRUPT : ch_sqlstore_error(code);
-}
-
 static int open_main(sqlite_store *store) {
   char pragmas[128];
   int error = ch_sqlstore_db_open(&store->main, store->path, CH_STORE_OPEN_WRITE, ch_sqlstore_sql);
   if (error) return error;
   snprintf(pragmas, sizeof pragmas, "PRAGMA synchronous = %s; PRAGMA cache_size = -65536", store->config.sync == CH_STORE_SYNC_FULL ? "FULL" : "NORMAL");
-  error = ch_sqlstore_exec(&store->main, pragmas);
-  if (!error && store->config.check) error = quick_check(&store->main);
+  error = ch_sqlite_exec(store->main.handle, pragmas);
+  if (!error && store->config.check) error = ch_sqlite_check(store->main.handle);
   if (!error) error = ch_sqlstore_schema_prepare(&store->main);
-  if (!error) error = ch_sqlstore_number(&store->main, SQL_CONSUMED, &store->committed, "uu", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)0);
+  if (!error) error = ch_sqlite_number(&store->main, SQL_CONSUMED, &store->committed, "uu", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)0);
   if (error) return error;
   if (store->config.pages_max) {
     snprintf(pragmas, sizeof pragmas, "PRAGMA max_page_count = %u", (unsigned)store->config.pages_max);
-    error = ch_sqlstore_exec(&store->main, pragmas);
+    error = ch_sqlite_exec(store->main.handle, pragmas);
   }
   sqlite3_wal_hook(store->main.handle, wal_pages, store);
   /* What the last owner committed may never have been synced: counted only after this. */
