@@ -1,13 +1,14 @@
 # Thin: two commands, each doing all the set-up on a fresh Debian 12. The build itself is CMake (see CMakePresets.json).
 PRESET ?= dev
 
-.PHONY: help run test fuzz setup build fmt clean
+.PHONY: help run test fuzz tsan setup build fmt clean
 
 help:
 	@echo 'make run                 build, start chatd, replay a chat through it and prove the result'
 	@echo 'make run LOGS="file …"   the same with your own logs; HISTORIES=dir writes what each client reads'
 	@echo 'make test                build and run every test'
 	@echo 'make fuzz                let libFuzzer (clang) loose on each target of tests/fuzz for a minute'
+	@echo 'make tsan                look for data races: loops, backends and people who chat, under ThreadSanitizer'
 	@echo 'make build [PRESET=dev]  build only (dev, release, tsan, coverage, fuzz) into build/PRESET'
 	@echo 'make setup               install what the build needs (apt)'
 	@echo 'make fmt                 format the sources (needs clang-format)'
@@ -25,6 +26,9 @@ test: setup
 fuzz: setup
 	@scripts/setup.sh clang libclang-rt-14-dev
 	@scripts/fuzz.sh
+
+tsan: setup
+	@scripts/tsan.sh
 
 setup:
 	@scripts/setup.sh
