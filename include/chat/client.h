@@ -51,7 +51,8 @@ typedef struct chat_client_config {
 CHAT_API int chat_client_new(uint32_t api_version, const chat_client_config *config, chat_client **client);
 
 /* One option by name (docs/options.md, "Client"): "url", "token", "database", "device-name", "ca-file", "pin-sha256", "caller-driven" … Before
- * chat_client_start; "token" and "url" also later, from any thread. CHAT_E_UNSUPPORTED: no such option; CHAT_E_INVALID: not a value of it, or too late for it; CHAT_E_NOMEM. */
+ * chat_client_start; "token" and "url" also later, from any thread. CHAT_E_UNSUPPORTED: no such option; CHAT_E_INVALID: not a value of it, or too late for it; CHAT_E_NOMEM;
+ * CHAT_E_BUSY: 2,048 requests, hints and values wait for the client's next turn. */
 CHAT_API int chat_client_set(chat_client *client, const char *name, const char *value);
 
 /* The options as text, in a form CHAT_PRINT_* (chat.h): written to `out` (cut to len, NUL-terminated); returns the length of the whole. */
@@ -197,7 +198,7 @@ CHAT_API int chat_client_io_fd(chat_client *client);
 /* 1: be online whenever possible (so after start); 0: stay offline. Reply: done. */
 CHAT_API int chat_client_set_online(chat_client *client, uint64_t tag, int online);
 /* A hint from the system; ends a back-off at once (up, changed) or the connection (down, changed). No reply event. CHAT_E_INVALID (also: no such hint), CHAT_E_NOMEM,
- * CHAT_E_CLOSED: not started. */
+ * CHAT_E_CLOSED: not started; CHAT_E_BUSY: as for chat_client_set. */
 enum { CHAT_NETWORK_DOWN = 0, CHAT_NETWORK_UP = 1, CHAT_NETWORK_CHANGED = 2 };
 CHAT_API int chat_client_network_hint(chat_client *client, int hint);
 /* Interrupts statements, rolls back, closes the database and sockets; returns when no file lock is held, at latest after deadline_ms. What was accepted before is still done, as
@@ -272,7 +273,7 @@ CHAT_API int chat_client_mark_read(chat_client *client, uint64_t tag, const uint
  * 16 are open. */
 CHAT_API int chat_client_open(chat_client *client, uint64_t tag, const uint8_t conversation_id[16]);
 CHAT_API int chat_client_close(chat_client *client, uint64_t tag, const uint8_t conversation_id[16]);
-/* Best effort, at most one in 3 s is sent; no reply event. */
+/* Best effort, at most one in 3 s is sent; no reply event. CHAT_E_BUSY: as for chat_client_set. */
 CHAT_API int chat_client_typing(chat_client *client, const uint8_t conversation_id[16], int typing);
 
 /* ------------------------------------------------------------------------------------------------ reading */

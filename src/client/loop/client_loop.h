@@ -20,6 +20,7 @@
 enum {
   CH_CLIENT_EVENTS_READY = 64,    /* events taken out of the brain ahead of the embedder; the brain's own bound holds for the rest */
   CH_CLIENT_REQUESTS_MAX = 1024,  /* requests without their reply */
+  CH_CLIENT_NOTES_MAX = 2048,     /* what the driver has not taken yet: requests, and what has no reply */
   CH_CLIENT_PATH_LEN = 4096
 };
 
@@ -71,6 +72,7 @@ struct chat_client {
   pthread_mutex_t lock;
   pthread_cond_t changed; /* events came, or the driver stopped, suspended, resumed */
   ch_note *first_note, *last_note;
+  size_t note_count;
   size_t open_requests; /* accepted, reply not pulled yet */
   ch_client_event *first_event, *last_event;
   size_t ready_count;

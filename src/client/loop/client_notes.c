@@ -33,8 +33,12 @@ static int admit(const chat_client *client, const ch_note *note) {
     case CH_CLIENT_RUNNING: break;
     default: return CHAT_E_CLOSED;
   }
-  bool counts = note->kind == CH_NOTE_REQUEST;
-  return counts && client->open_requests == CH_CLIENT_REQUESTS_MAX ? CHAT_E_BUSY : 0;
+  return note->kind == CH_NOTE_REQUEST && client->open_requests == CH_CLIENT_REQUESTS_MAX ? CHAT_E_BUSY : 0;
+}
+
+static int admit_one(const chat_client *client, const ch_note *note) {
+  int error = admit(client, note);
+  return !error && client->note_count == CH_CLIENT_NOTES_MAX ? CHAT_E_BUSY : error;
 }
 
 static void link_note(chat_client *client, ch_note *note) {
@@ -43,12 +47,13 @@ static void link_note(chat_client *client, ch_note *note) {
   else
     client->first_note = note;
   client->last_note = note;
+  client->note_count++;
   if (note->kind == CH_NOTE_REQUEST && note->request.kind != CH_REQ_TYPING) client->open_requests++;
 }
 
 int ch_note_post(chat_client *client, ch_note *note) {
   pthread_mutex_lock(&client->lock);
-  int error = admit(client, note);
+  int error = admit_one(client, note);
   if (!error) link_note(client, note);
   pthread_mutex_unlock(&client->lock);
   if (error)
@@ -62,18 +67,21 @@ ch_note *ch_notes_take(chat_client *client) {
   pthread_mutex_lock(&client->lock);
   ch_note *first = client->first_note;
   client->first_note = client->last_note = NULL;
+  client->note_count = 0;
   pthread_mutex_unlock(&client->lock);
   return first;
 }
 
 void ch_notes_give_back(chat_client *client, ch_note *first) {
   ch_note *last = first;
-  while (last->next)
-    last = last->next;
+  size_t count = 1;
+  for (; last->next; last = last->next)
+    count++;
   pthread_mutex_lock(&client->lock);
   last->next = client->first_note;
   if (!client->last_note) client->last_note = last;
   client->first_note = first;
+  client->note_count += count; /* above the bound for once, where more came meanwhile */
   pthread_mutex_unlock(&client->lock);
   client->transport->vtable->interrupt(client->transport->self); /* the next turn does not wait */
 }

@@ -149,11 +149,31 @@ START_TEST(no_reply_where_none_is_promised) {
   puppet *p = puppet_new();
   chat_client *client = client_online(p, NULL);
   client_expect_state(client, CHAT_STATE_LIVE);
-  for (int i = 0; i < 3000; i++) {
+  for (int i = 0; i < 1000; i++) {
     ck_assert_int_eq(chat_client_typing(client, id, i & 1), 0);
     ck_assert_int_eq(chat_client_network_hint(client, CHAT_NETWORK_UP), 0);
   }
   expect_replies(client, 0);
+  chat_client_free(client);
+  puppet_free(p);
+}
+END_TEST
+
+/* What has no reply waits for the client's turn as well, up to a bound; whose turn it is is the caller's affair here. */
+START_TEST(what_waits_for_the_turn_is_bounded) {
+  enum { NOTES_MAX = 2048 };
+  puppet *p = puppet_new();
+  chat_client *client = client_over(p, NULL);
+  ck_assert_int_eq(chat_client_set(client, "caller-driven", "on"), 0);
+  ck_assert_int_eq(chat_client_start(client), 0);
+  for (int i = 0; i < NOTES_MAX; i++)
+    ck_assert_int_eq(chat_client_network_hint(client, CHAT_NETWORK_UP), 0);
+  ck_assert_int_eq(chat_client_network_hint(client, CHAT_NETWORK_UP), CHAT_E_BUSY);
+  ck_assert_int_eq(chat_client_typing(client, id, 1), CHAT_E_BUSY);
+  ck_assert_int_eq(chat_client_set(client, "token", "another"), CHAT_E_BUSY);
+  ck_assert_int_eq(chat_client_whoami(client, 1), CHAT_E_BUSY);
+  ck_assert_int_eq(chat_client_process(client), 0);
+  ck_assert_int_eq(chat_client_network_hint(client, CHAT_NETWORK_UP), 0);
   chat_client_free(client);
   puppet_free(p);
 }
@@ -296,7 +316,7 @@ int main(void) {
       {each_has_one_reply_offline, 0},      {each_has_one_reply_when_the_session_ends, 0},
       {each_has_one_reply_when_the_server_refuses, 0}, {odd_reply_ends_it, 0},
       {the_same_tag_twice_is_the_callers_affair, 0},   {suspended_takes_none, 0},
-      {no_reply_where_none_is_promised, 0}, {network_hints_act, 0},
+      {no_reply_where_none_is_promised, 0}, {what_waits_for_the_turn_is_bounded, 0}, {network_hints_act, 0},
       {offline_by_request_stays_offline, 0}, {bad_arguments_are_refused_at_once, 0},
       {arguments_at_their_bounds, 0},
   };
