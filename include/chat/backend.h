@@ -26,7 +26,7 @@
  * Results are allocated from the op's arena with chat_op_alloc and live as long as the op. Nothing in an op points into the backend.
  *
  * POSITION. A u64 that orders the records of one partition of one topic: the log's epoch (0 to 16,383) in the upper bits, offset + 1 in the lower 48.
- * 0: before the first record.
+ * 0: before the first record. The begin of an epoch (lower 48 bits 0) is a position too: before whatever that epoch and the later ones have.
  *
  * The contract suites (tests/contract) run against every version of a kind; a new backend is done when its suite passes.
  */
@@ -240,6 +240,7 @@ typedef struct chat_store_apply {
   chat_op op;
   uint32_t partition;
   uint64_t position; /* consumed position, stored with the states; 0: none */
+  uint8_t log_identity[16]; /* of the log that the position is of (LOG_INFO); stored with it, in the same transaction and only where the position is */
   chat_row *rows;
   size_t row_count;
   chat_state *states; /* touched cells: the head cells always, members and senders that a record touched (S2) */
@@ -305,6 +306,7 @@ typedef struct chat_store_position { /* CHAT_OP_STORE_POSITION: consumed positio
   chat_op op;
   uint32_t topic, partition;
   uint64_t position;
+  uint8_t log_identity[16]; /* result: as it was written with that position; zeros: none is stored */
   uint64_t synced; /* result: what it would be after a power loss now: the log may be cut up to here */
 } chat_store_position;
 
@@ -391,6 +393,7 @@ typedef struct chat_store_write_heads {
   chat_op op;
   uint32_t partition; /* of topic DELIVERIES */
   uint64_t position;
+  uint8_t log_identity[16]; /* as that of APPLY */
   chat_user_head *heads;
   size_t count;
 } chat_store_write_heads;

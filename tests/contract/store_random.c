@@ -160,6 +160,7 @@ static chat_store_apply *random_apply(void) {
   for (int c = 0; c < CONVERSATIONS; c++)
     if (b.touched[c]) put_cells(&b, c);
   b.apply->position = position_now;
+  memset(b.apply->log_identity, (int)draw(256), sizeof b.apply->log_identity);
   return b.apply;
 }
 
@@ -174,6 +175,12 @@ static void say_row(ch_buf *out, const chat_row *row) {
                 row->created_ms, row->client_seq, row->type);
   say_bytes(out, row->sender);
   say_bytes(out, row->payload);
+}
+
+static void say_position(ch_buf *out, const chat_store_position *p) {
+  ch_buf_printf(out, " %" PRIu64 " of ", p->position);
+  for (size_t i = 0; i < sizeof p->log_identity; i++)
+    ch_buf_printf(out, "%02x", p->log_identity[i]);
 }
 
 static void say_member(ch_buf *out, const chat_member *m) {
@@ -259,7 +266,7 @@ static void say_answer(ch_buf *out, const chat_op *op) {
   case CHAT_OP_STORE_STATE: say_state(out, &((const chat_store_state *)op)->state); break;
   case CHAT_OP_STORE_RANGE: say_range(out, (const chat_store_range *)op); break;
   case CHAT_OP_STORE_HEADS: say_heads(out, (const chat_store_heads *)op); break;
-  case CHAT_OP_STORE_POSITION: ch_buf_printf(out, " %" PRIu64, ((const chat_store_position *)op)->position); break;
+  case CHAT_OP_STORE_POSITION: say_position(out, (const chat_store_position *)op); break;
   case CHAT_OP_STORE_WATERMARKS: say_marks(out, (const chat_store_watermarks *)op); break;
   case CHAT_OP_STORE_MEMBERS: say_members(out, (const chat_store_members *)op); break;
   case CHAT_OP_STORE_SEARCH: say_search(out, (const chat_store_search *)op); break;

@@ -453,6 +453,40 @@ START_TEST(the_consumed_position_rises_only) {
 }
 END_TEST
 
+static void has_identity(uint32_t of_topic, uint32_t partition, uint8_t want) {
+  chat_store_position *ask = ch_op_new(NULL, CHAT_OP_STORE_POSITION, sizeof *ask);
+  ask->topic = of_topic;
+  ask->partition = partition;
+  memset(ask->log_identity, 0xff, sizeof ask->log_identity);
+  ck_assert_int_eq(bench_do(&bench, ask), 0);
+  for (size_t i = 0; i < sizeof ask->log_identity; i++)
+    ck_assert_uint_eq(ask->log_identity[i], want);
+  ch_op_free(&ask->op);
+}
+
+/* That of the log whose position is stored, so a zombie, which may have another log, does not change it. */
+START_TEST(the_log_s_identity_is_stored_with_the_position) {
+  static const struct {
+    uint64_t last, position;
+    uint8_t identity, want;
+  } rows[] = {{5, 5, 1, 1}, {6, 3, 2, 1}, {7, 5, 2, 1}, {8, 8, 2, 2}, {9, 0, 3, 2}, {10, 10, 1, 1}};
+  has_identity(CHAT_TOPIC_MESSAGES, 0, 0);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    chat_store_apply *apply = apply_of(CONVERSATION_A, rows[i].last, rows[i].last);
+    apply->position = rows[i].position;
+    memset(apply->log_identity, rows[i].identity, sizeof apply->log_identity);
+    ck_assert_int_eq(apply_now(apply), 0);
+    has_identity(CHAT_TOPIC_MESSAGES, 0, rows[i].want);
+  }
+  chat_store_apply *refused = apply_of(CONVERSATION_A, 20, 20);
+  memset(refused->log_identity, 4, sizeof refused->log_identity);
+  spoil_sender(refused);
+  ck_assert_int_eq(apply_now(refused), CHAT_E_INVALID);
+  has_identity(CHAT_TOPIC_MESSAGES, 0, 1);
+  has_identity(CHAT_TOPIC_DELIVERIES, 0, 0);
+}
+END_TEST
+
 START_TEST(watermarks_rise_only) {
   put(CONVERSATION_A, 1, 9);
   chat_watermark mark = raise_mark("bob", 7, 3);
@@ -1139,6 +1173,24 @@ START_TEST(the_deliveries_position_is_the_partition_s) {
 }
 END_TEST
 
+START_TEST(the_deliveries_log_s_identity_is_stored_with_the_position) {
+  static const struct {
+    uint64_t position;
+    uint8_t identity, want;
+  } rows[] = {{10, 1, 1}, {4, 2, 1}, {10, 2, 1}, {11, 2, 2}};
+  uint32_t mine = ch_partition_of(text("bob"), DELIVERY_PARTITIONS);
+  has_identity(CHAT_TOPIC_DELIVERIES, mine, 0);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    chat_store_write_heads *op = write_op("bob", CONVERSATION_A, i + 1, rows[i].position);
+    memset(op->log_identity, rows[i].identity, sizeof op->log_identity);
+    expect_status(op, 0);
+    for (uint32_t p = 0; p < DELIVERY_PARTITIONS; p++)
+      has_identity(CHAT_TOPIC_DELIVERIES, p, p == mine ? rows[i].want : 0);
+  }
+  has_identity(CHAT_TOPIC_MESSAGES, mine, 0);
+}
+END_TEST
+
 START_TEST(written_heads_are_in_the_order_of_positions_and_together) {
   write_head(4, 1, 30);
   write_head(2, 1, 20);
@@ -1256,6 +1308,7 @@ int main(void) {
       a_range_says_the_membership_of_its_user,
       rows_live_as_long_as_the_op,
       the_consumed_position_rises_only,
+      the_log_s_identity_is_stored_with_the_position,
       watermarks_rise_only,
       who_was_never_a_member_has_no_watermark,
       watermarks_have_bounds,
@@ -1297,6 +1350,7 @@ int main(void) {
   const TTest *const written[] = {
       each_cell_of_a_written_head_keeps_the_highest,
       the_deliveries_position_is_the_partition_s,
+      the_deliveries_log_s_identity_is_stored_with_the_position,
       written_heads_are_in_the_order_of_positions_and_together,
       channels_are_in_front_of_the_last_answer,
       any_number_of_partitions_is_folded,

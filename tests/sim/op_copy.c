@@ -49,6 +49,7 @@ static chat_op *copy_apply(const chat_store_apply *from) {
   chat_store_apply *to = made(CHAT_OP_STORE_APPLY, sizeof *to);
   to->partition = from->partition;
   to->position = from->position;
+  memcpy(to->log_identity, from->log_identity, sizeof to->log_identity);
   to->row_count = from->row_count;
   to->rows = items(&to->op, from->rows, from->row_count, sizeof *from->rows);
   for (size_t i = 0; i < to->row_count; i++) {
@@ -66,6 +67,7 @@ static chat_op *copy_heads(const chat_store_write_heads *from) {
   chat_store_write_heads *to = made(CHAT_OP_STORE_WRITE_HEADS, sizeof *to);
   to->partition = from->partition;
   to->position = from->position;
+  memcpy(to->log_identity, from->log_identity, sizeof to->log_identity);
   to->count = from->count;
   to->heads = items(&to->op, from->heads, from->count, sizeof *from->heads);
   for (size_t i = 0; i < to->count; i++) {

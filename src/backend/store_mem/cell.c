@@ -97,6 +97,11 @@ uint64_t ch_cell_number(const ch_store_table *table, ch_cell_key key) {
   return cell ? cell->value : 0;
 }
 
+uint64_t ch_cell_position(const ch_store_table *table, uint32_t topic, uint32_t partition) {
+  const ch_stored_position *cell = ch_cell_get(table, ch_cell_key_position(topic, partition));
+  return cell ? cell->value : 0;
+}
+
 void *ch_cell_put(ch_store_table *table, ch_cell_key key, size_t len) {
   return ch_store_table_put(table, bytes_of(&key), len);
 }

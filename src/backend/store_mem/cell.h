@@ -6,7 +6,7 @@
  *   r conversation seq              chat_row           w conversation user             ch_stored_mark: watermarks, apart, since APPLY never touches them
  *   t created_ms conversation seq   (a byte)           s conversation user 0 device    ch_stored_sender
  *   z conversation                  ch_stored_number     f conversation user             ch_stored_removal
- *   p topic partition               ch_stored_number     u user 0 conversation           (a byte): has, or had, a member cell there
+ *   p topic partition               ch_stored_position   u user 0 conversation           (a byte): has, or had, a member cell there
  *   d user 0 device                 chat_device        h user 0 conversation           chat_head: written by WRITE_HEADS
  *
  * Numbers are big endian, so that keys sort as numbers do; no user id has a byte 0, so that what follows one sorts behind it alone.
@@ -73,6 +73,11 @@ typedef struct ch_stored_number {
   uint64_t value;
 } ch_stored_number;
 
+typedef struct ch_stored_position {
+  uint64_t value;
+  uint8_t log_identity[16];
+} ch_stored_position;
+
 /* ---- keys. The first two also serve as prefixes of what lies below them. */
 ch_cell_key ch_cell_key_conversation(ch_cell_kind kind, const uint8_t conversation_id[16]);
 ch_cell_key ch_cell_key_user(ch_cell_kind kind, chat_bytes user); /* u, d, h */
@@ -87,6 +92,7 @@ ch_cell_key ch_cell_key_position(uint32_t topic, uint32_t partition);
 /* ---- getting and putting */
 const void *ch_cell_get(const ch_store_table *table, ch_cell_key key);
 uint64_t ch_cell_number(const ch_store_table *table, ch_cell_key key); /* 0: none */
+uint64_t ch_cell_position(const ch_store_table *table, uint32_t topic, uint32_t partition); /* 0: none */
 void *ch_cell_put(ch_store_table *table, ch_cell_key key, size_t len);
 int ch_cell_put_number(ch_store_table *table, ch_cell_key key, uint64_t value);
 /* A copy whose bytes lie behind it; `trailer` tells where the next bytes go. */

@@ -127,9 +127,9 @@ static int copy_out(const ch_store_mem *store, chat_store_heads *ask) {
 
 /* The user's stream of changes: folded positions of "messages" where heads are derived, else what the deliverer has stored (V3). */
 static uint64_t stream_position(const ch_store_mem *store, chat_bytes user) {
-  if (store->config.derives_heads) return ch_cell_number(&store->table, ch_cell_key_position(CHAT_TOPIC_MESSAGES, 0));
+  if (store->config.derives_heads) return ch_cell_position(&store->table, CHAT_TOPIC_MESSAGES, 0);
   uint32_t partition = ch_partition_of(user, store->config.delivery_partitions);
-  return ch_cell_number(&store->table, ch_cell_key_position(CHAT_TOPIC_DELIVERIES, partition));
+  return ch_cell_position(&store->table, CHAT_TOPIC_DELIVERIES, partition);
 }
 
 int ch_store_do_heads(ch_store_mem *store, chat_op *op) {

@@ -187,8 +187,11 @@ int ch_store_do_position(ch_store_mem *store, chat_op *op) {
   chat_store_position *ask = (chat_store_position *)op;
   if (ask->topic >= CHAT_TOPIC_COUNT) return CHAT_E_INVALID;
   ch_cell_key key = ch_cell_key_position(ask->topic, ask->partition);
-  const ch_stored_number *synced = ch_store_table_get_synced(&store->table, (chat_bytes){key.bytes, key.len});
-  ask->position = ch_cell_number(&store->table, key);
+  const ch_stored_position none = {0}, *cell = ch_cell_get(&store->table, key);
+  const ch_stored_position *synced = ch_store_table_get_synced(&store->table, (chat_bytes){key.bytes, key.len});
+  if (!cell) cell = &none;
+  ask->position = cell->value;
+  memcpy(ask->log_identity, cell->log_identity, sizeof ask->log_identity);
   ask->synced = synced ? synced->value : 0;
   return 0;
 }

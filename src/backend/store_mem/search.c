@@ -164,7 +164,7 @@ int ch_store_do_search(ch_store_mem *store, chat_op *op) {
   parse(ask->query, &wanted);
   if (wanted.count == 0) return CHAT_E_INVALID;
   ask->row_count = 0;
-  ask->indexed_position = ch_cell_number(&store->table, ch_cell_key_position(CHAT_TOPIC_MESSAGES, 0));
+  ask->indexed_position = ch_cell_position(&store->table, CHAT_TOPIC_MESSAGES, 0);
   matches found = {.alloc = store->config.alloc};
   ch_arena_init(&found.arena, store->config.alloc, ARENA_CHUNK, ARENA_CAP);
   int error = search(store, ask, &wanted, &found);

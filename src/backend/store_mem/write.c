@@ -9,10 +9,19 @@ static uint64_t highest(uint64_t a, uint64_t b) {
   return a > b ? a : b;
 }
 
-/* Never lowered: a zombie's is below. */
 static int raise_number(ch_store_mem *store, ch_cell_key key, uint64_t value) {
   if (value <= ch_cell_number(&store->table, key)) return 0;
   return ch_cell_put_number(&store->table, key, value);
+}
+
+/* Never lowered: a zombie's is below, and of another log, maybe. */
+static int raise_position(ch_store_mem *store, uint32_t topic, uint32_t partition, uint64_t position, const uint8_t log_identity[16]) {
+  if (position <= ch_cell_position(&store->table, topic, partition)) return 0;
+  ch_stored_position *cell = ch_cell_put(&store->table, ch_cell_key_position(topic, partition), sizeof *cell);
+  if (!cell) return CHAT_E_NOMEM;
+  cell->value = position;
+  memcpy(cell->log_identity, log_identity, sizeof cell->log_identity);
+  return 0;
 }
 
 /* ------------------------------------------------------------------------------------------------ APPLY: rows */
@@ -127,7 +136,7 @@ int ch_store_do_apply(ch_store_mem *store, chat_op *op) {
     error = apply_row(store, &apply->rows[i]);
   for (size_t i = 0; !error && i < apply->state_count; i++)
     error = apply_state(store, &apply->states[i]);
-  return error ? error : raise_number(store, ch_cell_key_position(CHAT_TOPIC_MESSAGES, apply->partition), apply->position);
+  return error ? error : raise_position(store, CHAT_TOPIC_MESSAGES, apply->partition, apply->position, apply->log_identity);
 }
 
 /* ------------------------------------------------------------------------------------------------ WATERMARKS */
@@ -191,7 +200,7 @@ int ch_store_do_write_heads(ch_store_mem *store, chat_op *op) {
   int error = 0;
   for (size_t i = 0; !error && i < write->count; i++)
     error = write_head(store, &write->heads[i]);
-  return error ? error : raise_number(store, ch_cell_key_position(CHAT_TOPIC_DELIVERIES, write->partition), write->position);
+  return error ? error : raise_position(store, CHAT_TOPIC_DELIVERIES, write->partition, write->position, write->log_identity);
 }
 
 /* ------------------------------------------------------------------------------------------------ PRUNE */

@@ -235,7 +235,7 @@ int ch_sqlstore_apply(ch_sqlstore_writer *writer, chat_op *op) {
   for (size_t i = 0; i < apply->state_count && !error; i++)
     error = put_state(writer->db, &apply->states[i]);
   if (error || apply->position == 0) return error;
-  return ch_sqlite_run(writer->db, SQL_CONSUMED_PUT, "uuu", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)apply->partition, apply->position);
+  return ch_sqlite_run(writer->db, SQL_CONSUMED_PUT, "uuuk", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)apply->partition, apply->position, apply->log_identity);
 }
 
 /* ------------------------------------------------------------------------------------------------ watermarks */

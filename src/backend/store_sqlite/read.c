@@ -342,5 +342,14 @@ int ch_sqlstore_heads(ch_sqlstore_reader *reader, chat_op *op) {
 int ch_sqlstore_position(ch_sqlstore_reader *reader, chat_op *op) {
   chat_store_position *ask = (chat_store_position *)op;
   if (ask->topic >= CHAT_TOPIC_COUNT) return CHAT_E_INVALID;
-  return ch_sqlite_number(&reader->main, SQL_CONSUMED, &ask->position, "uu", (uint64_t)ask->topic, (uint64_t)ask->partition);
+  ask->position = 0;
+  memset(ask->log_identity, 0, sizeof ask->log_identity);
+  sqlite3_stmt *statement;
+  int more = ch_sqlite_query(&reader->main, SQL_CONSUMED, &statement, "uu", (uint64_t)ask->topic, (uint64_t)ask->partition);
+  if (!more) more = ch_sqlite_step(statement);
+  if (more <= 0) return more;
+  ask->position = ch_sqlite_u64(statement, COLUMN_CONSUMED);
+  int error = ch_sqlite_id(statement, COLUMN_LOG, ask->log_identity);
+  ch_sqlite_end(statement);
+  return error;
 }

@@ -5,7 +5,14 @@
 
 #include "core/bytes.h"
 
-/* member is keyed by the user's name, not by a party's number: pages of members are in bytewise order of it (STORE_MEMBERS), also in a channel of any size.
+/* Of another shape is another version: 2 keeps the log's identity beside each consumed position. */
+#define SCHEMA_VERSION 2
+#define APPLICATION_ID 0x63687374 /* "chst" */
+#define TEXT_OF(number) TEXT(number)
+#define TEXT(number) #number
+
+/* consumed.log: identity of the log that the position is of.
+ * member is keyed by the user's name, not by a party's number: pages of members are in bytewise order of it (STORE_MEMBERS), also in a channel of any size.
  * party names a sending device: length of the user id (one byte), user id, device id, so that the devices of one user are neighbours.
  * erased keeps the text of pruned rows until the index has forgotten it as well: a contentless index can only be told what to forget. */
 static const char schema[] =
@@ -27,13 +34,13 @@ static const char schema[] =
     "CREATE INDEX member_by_user ON member (user, conv);"
     "CREATE TABLE device (user BLOB, device BLOB, name BLOB NOT NULL, session INTEGER NOT NULL, session_next INTEGER NOT NULL,"
     " created_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL, revoked INTEGER NOT NULL, PRIMARY KEY (user, device)) WITHOUT ROWID;"
-    "CREATE TABLE consumed (topic INTEGER, partition INTEGER, position INTEGER NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID;"
+    "CREATE TABLE consumed (topic INTEGER, partition INTEGER, position INTEGER NOT NULL, log BLOB NOT NULL, PRIMARY KEY (topic, partition)) WITHOUT ROWID;"
     "CREATE TABLE erased (id INTEGER PRIMARY KEY AUTOINCREMENT, conv INTEGER NOT NULL, seq INTEGER NOT NULL, message_id INTEGER NOT NULL,"
     " run INTEGER NOT NULL, text BLOB NOT NULL);"
     "CREATE TABLE store (id BLOB NOT NULL);"
     "INSERT INTO store VALUES (randomblob(16));"
-    "PRAGMA application_id = 0x63687374;"
-    "PRAGMA user_version = 1;";
+    "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
+    "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION) ";";
 
 #define CONVERSATION "conv, kind, history_from_start, title, head_seq, head_msg_no, head_message_id, position, member_count, active_ms, horizon_seq"
 #define MEMBER "user, role, intervals, delivered_seq, read_seq, position"
@@ -89,8 +96,8 @@ const char *const ch_sqlstore_sql[SQL_COUNT] = {
     [SQL_SENDERS_OF_USER] = "SELECT name, last, position, retired FROM party CROSS JOIN sender USING (party)"
                             " WHERE name > ?2 AND name <= ?3 AND conv = ?1 ORDER BY name",
 
-    [SQL_CONSUMED] = "SELECT position FROM consumed WHERE topic = ? AND partition = ?",
-    [SQL_CONSUMED_PUT] = "INSERT INTO consumed VALUES (?1, ?2, ?3) ON CONFLICT (topic, partition) DO UPDATE SET position = ?3 WHERE position < ?3",
+    [SQL_CONSUMED] = "SELECT position, log FROM consumed WHERE topic = ? AND partition = ?",
+    [SQL_CONSUMED_PUT] = "INSERT INTO consumed VALUES (?1, ?2, ?3, ?4) ON CONFLICT (topic, partition) DO UPDATE SET position = ?3, log = ?4 WHERE position < ?3",
 
     /* A member's head moves with the conversation, a former member's stands at its removal. */
     [SQL_HEADS] = "SELECT CASE WHEN m.role <> 0 THEN c.position ELSE m.position END AS changed, c.id, c.kind, m.role, c.head_seq, c.head_msg_no,"
@@ -126,12 +133,27 @@ int ch_sqlstore_db_open(ch_sqlite_db *db, const char *path, int mode, const char
   return ch_sqlite_exec(db->handle, "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0");
 }
 
+typedef struct shape {
+  int application, version, parts; /* parts: tables and all else that is in it */
+} shape;
+
+static int shape_of(ch_sqlite_db *db, shape *found) {
+  static const char ask[] = "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id, pragma_user_version";
+  sqlite3_stmt *statement;
+  int code = sqlite3_prepare_v2(db->handle, ask, -1, &statement, NULL);
+  if (code != SQLITE_OK) return ch_sqlite_error(db->handle, code);
+  code = sqlite3_step(statement);
+  if (code == SQLITE_ROW) *found = (shape){sqlite3_column_int(statement, 0), sqlite3_column_int(statement, 1), sqlite3_column_int(statement, 2)};
+  sqlite3_finalize(statement);
+  return ch_sqlite_error(db->handle, code);
+}
+
 int ch_sqlstore_schema_prepare(ch_sqlite_db *db) {
-  uint64_t version;
-  int error = ch_sqlite_version(db->handle, &version);
+  shape found = {0};
+  int error = shape_of(db, &found);
   if (error) return error;
-  if (version > CH_STORE_SCHEMA_VERSION) return CHAT_E_VERSION;
-  if (version == CH_STORE_SCHEMA_VERSION) return 0;
+  if (found.application == APPLICATION_ID && found.version == SCHEMA_VERSION) return 0;
+  if (found.application != 0 || found.version != 0 || found.parts != 0) return CHAT_E_VERSION;
   error = ch_sqlite_exec(db->handle, "BEGIN IMMEDIATE");
   if (!error) error = ch_sqlite_exec(db->handle, schema);
   if (!error) error = ch_sqlite_exec(db->handle, "COMMIT");

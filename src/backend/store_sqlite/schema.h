@@ -7,13 +7,11 @@
 
 #include "backend/sqlite_db.h"
 
-enum { CH_STORE_SCHEMA_VERSION = 1 };
-
 enum { CH_STORE_OPEN_WRITE = 1, CH_STORE_OPEN_READ = 2 };
 
 /* Opens, sets busy time-out, WAL (write) and page size. `db` can be closed whatever is returned. */
 int ch_sqlstore_db_open(ch_sqlite_db *db, const char *path, int mode, const char *const *sql);
-/* Makes the tables in an empty database. CHAT_E_VERSION: a newer version made them. */
+/* Makes the tables in an empty database. CHAT_E_VERSION: it has others, of a newer version, of one before the first release, or of another program. */
 int ch_sqlstore_schema_prepare(ch_sqlite_db *db);
 
 enum {
@@ -38,6 +36,7 @@ enum {
   COLUMN_CONV, COLUMN_KIND, COLUMN_FROM_START, COLUMN_TITLE, COLUMN_HEAD, COLUMN_MSG_NO, COLUMN_MESSAGE_ID, COLUMN_POSITION, COLUMN_MEMBER_COUNT, COLUMN_ACTIVE_MS,
   COLUMN_HORIZON
 };
+enum { COLUMN_CONSUMED, COLUMN_LOG }; /* of SQL_CONSUMED */
 /* Columns of SQL_MEMBERS_ALL, SQL_MEMBER, SQL_MEMBERS_PAGE. */
 enum { COLUMN_USER, COLUMN_ROLE, COLUMN_INTERVALS, COLUMN_DELIVERED, COLUMN_READ, COLUMN_MEMBER_POSITION };
 

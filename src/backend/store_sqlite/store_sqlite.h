@@ -28,8 +28,8 @@ typedef struct ch_store_sqlite_config {
   uint32_t checkpoint_ms;   /* what was committed is synced after at most this, also where little is written; 0: 5,000 */
 } ch_store_sqlite_config;
 
-/* 0, CHAT_E_INVALID, CHAT_E_NOMEM, CHAT_E_BUSY (another process or store has it open), CHAT_E_VERSION (made by a newer version), CHAT_E_CORRUPT, CHAT_E_FULL,
- * CHAT_E_IO. */
+/* 0, CHAT_E_INVALID, CHAT_E_NOMEM, CHAT_E_BUSY (another process or store has it open), CHAT_E_VERSION (made by a newer version, by one before the first release, or by another program),
+ * CHAT_E_CORRUPT, CHAT_E_FULL, CHAT_E_IO. */
 int ch_store_sqlite_new(const ch_store_sqlite_config *config, chat_backend *store);
 
 /* Consumed position of a partition of "messages" that would still be there after a power loss now; any thread. What STORE_POSITION gives in `synced`. */

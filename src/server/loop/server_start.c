@@ -32,16 +32,22 @@ static void on_changed(void *arg) {
   pthread_mutex_unlock(&server->lock);
 }
 
+static const char *fault_text(int error) {
+  if (error == CHAT_E_GONE) return "Its log is another one, or has lost what is stored: put the right one back, or raise its epoch.";
+  return chat_error_text(error);
+}
+
 static void on_faulted(void *arg, const char *role, uint32_t partition, int error) {
   chat_server *server = arg;
-  char text[128];
-  snprintf(text, sizeof text, "the %s stands still at partition %u: %s", role, (unsigned)partition, chat_error_text(error));
+  char text[192];
+  snprintf(text, sizeof text, "the %s stands still at partition %u: %s", role, (unsigned)partition, fault_text(error));
   ch_events_fault(&server->events, error, text);
   ch_logline line;
   ch_logline_begin(&line, &server->log, CHAT_LOG_ERROR, server->seams.clock.wall_ms(server->seams.clock.arg), "a partition stands still until an operator acts");
   ch_logline_text(&line, CH_LOG_ROLE, ch_bytes_text(role));
   ch_logline_number(&line, CH_LOG_PARTITION, partition);
   ch_logline_error(&line, CH_LOG_ERROR, error);
+  ch_logline_text(&line, CH_LOG_REASON, ch_bytes_text(fault_text(error)));
   ch_logline_end(&line);
 }
 

@@ -97,6 +97,7 @@ static const chat_log_record *next_record(ch_delivery_partition *partition) {
     partition->batch = partition->reader.next;
     partition->reader.next = NULL;
     partition->batch_next = 0;
+    memcpy(partition->batch_identity, partition->reader.identity, sizeof partition->batch_identity);
   }
   return partition->batch ? &partition->batch->records[partition->batch_next] : NULL;
 }

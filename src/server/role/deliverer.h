@@ -41,7 +41,7 @@ void ch_deliverer_revoke(ch_deliverer *deliverer, uint32_t partition);
 void ch_deliverer_stop(ch_deliverer *deliverer);
 bool ch_deliverer_idle(const ch_deliverer *deliverer);
 
-/* 0, or why a partition stands still until an operator acts: CHAT_E_GONE (the log ends before the stored position, or came back as another one; not where heads are
+/* 0, or why a partition stands still until an operator acts: CHAT_E_GONE (the log ends before the stored position, or has another identity, and its epoch was not raised since; not where heads are
  * derived), CHAT_E_CORRUPT, CHAT_E_INTERNAL. */
 int ch_deliverer_fault(const ch_deliverer *deliverer, uint32_t partition);
 

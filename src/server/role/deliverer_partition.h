@@ -34,7 +34,7 @@ typedef struct ch_delivery_reader {
   ch_reader_state state;
   bool is_open;       /* has been in READ */
   bool is_outside;    /* its op, one at a time */
-  uint8_t identity[16]; /* of the log, when it was asked last */
+  uint8_t identity[16]; /* of the log, when it was asked last; at first as it is stored (zeros: it is not) */
   uint64_t first;     /* as the log said */
   uint64_t stored, stored_ms; /* where the owner before was, and when that was appended */
   uint64_t seek_step; /* positions to step back next */
@@ -65,6 +65,7 @@ typedef struct ch_delivery_partition {
   ch_delivery_debt debt;
 
   chat_log_read *batch; /* records at work; NULL: none */
+  uint8_t batch_identity[16]; /* of the log that they are of: the reader may have found another one since */
   size_t batch_next;
   bool is_working;      /* on `record` */
   size_t step;

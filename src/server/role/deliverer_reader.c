@@ -4,6 +4,7 @@
 
 #include "core/assert.h"
 #include "server/role/deliverer_partition.h"
+#include "server/role/log_check.h"
 
 enum { READ_WAIT_MS = 10000, READ_BYTES_MAX = 1024 * 1024, SEEK_STEP = 64 };
 
@@ -65,13 +66,16 @@ static uint64_t before_first(const ch_delivery_reader *reader) {
   return reader->first > 0 ? reader->first - 1 : 0;
 }
 
-/* A log that ends before what was stored is another log, or lost records: positions below the stored ones would be seen by nobody. */
-static int begin_before_stored(ch_delivery_partition *partition, uint64_t end) {
+/* In another log, with positions below the stored ones, they would be seen by nobody. In a raised epoch of another one there is nothing to begin before. */
+static int begin_before_stored(ch_delivery_partition *partition, const chat_log_info *op) {
   ch_delivery_reader *reader = &partition->reader;
-  if (reader->stored > end) return CHAT_E_GONE;
-  bool is_cut = reader->stored <= before_first(reader);
-  reader->after = is_cut ? before_first(reader) : reader->stored;
-  if (is_cut || partition->deliverer->config.rewind_ms == 0) {
+  uint64_t begin = reader->stored;
+  int fault = ch_log_check(op, reader->identity, &begin);
+  if (fault) return fault;
+  memcpy(reader->identity, op->identity, sizeof reader->identity);
+  bool is_cut = begin <= before_first(reader);
+  reader->after = is_cut ? before_first(reader) : begin;
+  if (is_cut || begin > reader->stored || partition->deliverer->config.rewind_ms == 0) {
     enter(reader, CH_READER_READ);
     return 0;
   }
@@ -84,9 +88,9 @@ static int begin_before_stored(ch_delivery_partition *partition, uint64_t end) {
 
 /* Behind a cut one goes on with what is left. Where heads are derived there are only hints in the log, so another one does as well. */
 static int go_on(ch_delivery_reader *reader, const chat_log_info *op, bool derives) {
-  bool is_other = op->end < reader->after || memcmp(reader->identity, op->identity, sizeof reader->identity) != 0;
-  if (is_other && !derives) return CHAT_E_GONE;
-  if (is_other) reader->after = op->end;
+  int fault = ch_log_check(op, reader->identity, &reader->after);
+  if (fault && !derives) return fault;
+  if (fault) reader->after = op->end;
   else if (reader->after < before_first(reader)) reader->after = before_first(reader);
   memcpy(reader->identity, op->identity, sizeof reader->identity);
   enter(reader, CH_READER_READ);
@@ -98,8 +102,8 @@ static int took_info(ch_delivery_partition *partition, const chat_log_info *op) 
   bool derives = partition->deliverer->config.store_derives_heads;
   reader->first = op->first;
   if (reader->is_open) return go_on(reader, op, derives);
+  if (!derives) return begin_before_stored(partition, op);
   memcpy(reader->identity, op->identity, sizeof reader->identity);
-  if (!derives) return begin_before_stored(partition, op->end);
   reader->after = before_first(reader); /* all of it is hints; but one that is passed over is missed by whoever has synced before it and hears of the next */
   enter(reader, CH_READER_READ);
   return 0;
@@ -107,6 +111,7 @@ static int took_info(ch_delivery_partition *partition, const chat_log_info *op) 
 
 static int took_position(ch_delivery_reader *reader, const chat_store_position *op) {
   reader->stored = op->position;
+  memcpy(reader->identity, op->log_identity, sizeof reader->identity);
   enter(reader, CH_READER_INFO);
   return 0;
 }

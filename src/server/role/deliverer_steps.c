@@ -38,6 +38,7 @@ static int write_heads(ch_delivery_partition *partition) {
   }
   op->partition = partition->number;
   op->position = record->own;
+  memcpy(op->log_identity, partition->batch_identity, sizeof op->log_identity);
   for (size_t i = 0; i < record->tasks.count; i++)
     add_heads(op, &record->tasks.tasks[i], record->own);
   ch_delivery_put(partition, &op->op);

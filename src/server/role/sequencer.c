@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/bytes.h"
 #include "server/role/sequencer_partition.h"
 
 static ch_partition *partition_of_node(ch_list *node) {
@@ -118,6 +119,7 @@ static void work(ch_partition *partition, const ch_step *steps) {
 static void begin_batch(ch_partition *partition, ch_now now) {
   chat_log_read *read = partition->reader.next;
   partition->reader.next = NULL;
+  memcpy(partition->batch_identity, partition->reader.identity, sizeof partition->batch_identity);
   work(partition, ch_steps_of_batch(partition->batch_config.derives_heads));
   int error = ch_batch_open(&partition->batch, read, &partition->map);
   if (error) interrupt(partition, error, now);
@@ -191,9 +193,15 @@ static void park(ch_partition *partition, chat_op *op, ch_now now) {
   schedule(partition, &partition->retry, now);
 }
 
+/* The store knows more of the log than this owner where another one has gone on in a raised epoch. */
+static void took_position(ch_partition *partition, const chat_store_position *op) {
+  partition->position = op->position;
+  if (!ch_id_is_zero(op->log_identity)) memcpy(partition->reader.identity, op->log_identity, sizeof op->log_identity);
+}
+
 static int took(ch_partition *partition, chat_op *op) {
   switch (op->kind) {
-  case CHAT_OP_STORE_POSITION: partition->position = ((chat_store_position *)(void *)op)->position; return 0;
+  case CHAT_OP_STORE_POSITION: took_position(partition, (const chat_store_position *)(const void *)op); return 0;
   case CHAT_OP_STORE_STATE: return ch_partition_took_state(partition, (chat_store_state *)(void *)op);
   default: return 0;
   }

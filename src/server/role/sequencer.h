@@ -41,7 +41,7 @@ void ch_sequencer_stop(ch_sequencer *sequencer);
 bool ch_sequencer_idle(const ch_sequencer *sequencer);
 
 /* 0, or why a partition stands still until an operator acts: CHAT_E_CORRUPT (a record that is none; what is before it is committed), CHAT_E_GONE (the log
- * ends before the stored position, or has another identity than earlier in this owner's life; the store keeps none), CHAT_E_INTERNAL. */
+ * ends before the stored position, or has another identity, and its epoch was not raised since), CHAT_E_INTERNAL. */
 int ch_sequencer_fault(const ch_sequencer *sequencer, uint32_t partition);
 
 typedef struct ch_sequencer_stats {

@@ -28,8 +28,7 @@ typedef int (*ch_step)(ch_partition *partition); /* 0; CHAT_E_NOMEM, CHAT_E_AGAI
 typedef struct ch_log_reader {
   bool is_outside;     /* its op, one at a time */
   bool is_sure;        /* that this is the log whose records were stored */
-  bool has_identity;
-  uint8_t identity[16];
+  uint8_t identity[16]; /* of the log, as it said last or as it is stored; zeros: not known yet */
   uint64_t after;      /* position of the last record that was read, at first of the last one that was stored */
   chat_log_read *next; /* records that wait for the batch before them */
   bool is_cut;         /* what follows is not in the log any more: another owner has stored it. Opened anew as soon as the batch is done */
@@ -51,6 +50,7 @@ struct ch_partition {
   bool forget_all;      /* PAUSED: what is in memory is in pieces */
 
   uint64_t position; /* stored and acknowledged */
+  uint8_t batch_identity[16]; /* of the log that the batch was read from: the reader may have found another one since */
   ch_log_reader reader;
 
   ch_op_queue parked;

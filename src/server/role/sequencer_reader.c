@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading on. Before its first READ, and after one that failed, the reader asks whether this is the log whose records were stored: a log that ends before them, or that
- * has another identity than earlier in this owner's life, is another one, or has lost records, and to go on would give numbers twice.
+ * Reading on. Before its first READ, and after one that failed, the reader asks whether this is the log whose records were stored (log_check.h).
  */
 #include <string.h>
 
 #include "core/assert.h"
+#include "server/role/log_check.h"
 #include "server/role/sequencer_partition.h"
 
 enum { READ_WAIT_MS = 10000 };
@@ -36,10 +36,10 @@ chat_op *ch_reader_ask(ch_partition *partition) {
 }
 
 static int took_info(ch_log_reader *reader, const chat_log_info *op) {
-  if (op->end < reader->after) return CHAT_E_GONE;
-  if (reader->has_identity && memcmp(reader->identity, op->identity, sizeof reader->identity) != 0) return CHAT_E_GONE;
+  int fault = ch_log_check(op, reader->identity, &reader->after);
+  if (fault) return fault;
   memcpy(reader->identity, op->identity, sizeof reader->identity);
-  reader->has_identity = reader->is_sure = true;
+  reader->is_sure = true;
   return 0;
 }
 

@@ -72,6 +72,7 @@ static void add_rows(const ch_partition *partition, chat_store_apply *op) {
 
 static int add_states(ch_partition *partition, chat_store_apply *op) {
   op->position = partition->batch.position;
+  memcpy(op->log_identity, partition->batch_identity, sizeof op->log_identity);
   return ch_batch_states(&partition->batch, &op->states, &op->state_count);
 }
 

@@ -350,17 +350,59 @@ START_TEST(one_owner_at_a_time) {
 }
 END_TEST
 
-START_TEST(a_newer_schema_is_refused) {
+static void run_sql(const char *sql) {
   sqlite3 *db;
-  begin();
-  bench_close(&bench);
-  sqlite3_open(path, &db);
-  ck_assert_int_eq(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
+  ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+  ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
   sqlite3_close(db);
+}
+
+static void is_refused(int error) {
   chat_backend store;
   ch_store_sqlite_config same = config();
-  ck_assert_int_eq(ch_store_sqlite_new(&same, &store), CHAT_E_VERSION);
+  ck_assert_int_eq(ch_store_sqlite_new(&same, &store), error);
+}
+
+START_TEST(another_version_is_refused) {
+  static const char *const changes[] = {"PRAGMA user_version = 3", "PRAGMA user_version = 1", "PRAGMA user_version = 0", "PRAGMA application_id = 1", "PRAGMA application_id = 0"};
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+    begin();
+    put(CONVERSATION_A, 1, 5);
+    bench_close(&bench);
+    run_sql(changes[i]);
+    is_refused(CHAT_E_VERSION);
+    run_sql("PRAGMA user_version = 2; PRAGMA application_id = 0x63687374"); /* nothing was done to what is in it */
+    open_store();
+    expect_rows(CONVERSATION_A, 0, 0, 10, 0, 1, 5);
+    end();
+  }
+}
+END_TEST
+
+START_TEST(another_program_s_database_is_refused) {
+  begin();
+  bench_close(&bench);
+  ck_assert_int_eq(unlink(path), 0);
+  run_sql("CREATE TABLE note (text)");
+  is_refused(CHAT_E_VERSION);
+  run_sql("INSERT INTO note VALUES ('still here')");
   bench_dir_remove(dir);
+}
+END_TEST
+
+START_TEST(the_log_s_identity_survives_reopening) {
+  begin();
+  chat_store_apply *apply = apply_of(CONVERSATION_A, 1, 5);
+  memset(apply->log_identity, 7, sizeof apply->log_identity);
+  ck_assert_int_eq(apply_now(apply), 0);
+  reopen();
+  chat_store_position *ask = ch_op_new(NULL, CHAT_OP_STORE_POSITION, sizeof *ask);
+  ck_assert_int_eq(bench_do(&bench, ask), 0);
+  ck_assert_uint_eq(ask->position, 5);
+  for (size_t i = 0; i < sizeof ask->log_identity; i++)
+    ck_assert_uint_eq(ask->log_identity[i], 7);
+  ch_op_free(&ask->op);
+  end();
 }
 END_TEST
 
@@ -446,7 +488,9 @@ int main(void) {
       {synced_follows_the_checkpoint, 0},
       {a_full_store_takes_nothing_and_keeps_what_it_has, 0},
       {one_owner_at_a_time, 0},
-      {a_newer_schema_is_refused, 0},
+      {another_version_is_refused, 0},
+      {another_program_s_database_is_refused, 0},
+      {the_log_s_identity_survives_reopening, 0},
       {damage_is_said, 0},
       {acknowledged_survives_kill_9, 0},
   };

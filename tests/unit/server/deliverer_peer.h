@@ -77,7 +77,7 @@ static UNUSED void log_event(const char *users) {
 
 /* --- answers by hand --- */
 
-static UNUSED chat_log_info *assign_up_to_info(uint64_t stored) {
+static UNUSED chat_log_info *assign_to_stored(uint64_t stored, uint8_t identity) {
   ck_assert_int_eq(ch_deliverer_assign(deliverer, partition, now), 0);
   if (!config.store_derives_heads) {
     ck_assert_uint_eq(count_ops(CHAT_OP_LOG_INFO), 0); /* an owner before may still store: the log's end is asked afterwards */
@@ -85,6 +85,7 @@ static UNUSED chat_log_info *assign_up_to_info(uint64_t stored) {
     ck_assert_uint_eq(position->topic, CHAT_TOPIC_DELIVERIES);
     ck_assert_uint_eq(position->partition, partition);
     position->position = stored;
+    memset(position->log_identity, identity, sizeof position->log_identity);
     give(position, 0);
   }
   chat_log_info *info = take_op(CHAT_OP_LOG_INFO);
@@ -92,6 +93,10 @@ static UNUSED chat_log_info *assign_up_to_info(uint64_t stored) {
   ck_assert_uint_eq(info->partition, partition);
   fill_info(info);
   return info;
+}
+
+static UNUSED chat_log_info *assign_up_to_info(uint64_t stored) {
+  return assign_to_stored(stored, stored > 0);
 }
 
 static UNUSED void assign(uint64_t stored) {

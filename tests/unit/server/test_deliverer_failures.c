@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ops that fail, a directory that is down, logs that were cut or are others, owners that come too late, memory that runs out. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "server/role/retry.h"
@@ -354,6 +355,70 @@ START_TEST(a_log_that_ends_before_what_is_stored_is_another_one) {
 }
 END_TEST
 
+static const uint64_t epoch_1 = UINT64_C(1) << 48;
+
+/* Until its epoch is raised, and then what is from before is not looked at. `stored_identity` 0: none. */
+START_TEST(a_log_of_another_identity_than_the_stored_one_is_another_one) {
+  static const struct {
+    uint64_t stored;
+    uint8_t stored_identity, identity;
+    uint64_t end;
+    int fault;
+    uint64_t after;
+  } rows[] = {{5, 1, 1, 5, 0, 5}, {5, 1, 2, 5, CHAT_E_GONE, 0}, {5, 1, 2, 9, CHAT_E_GONE, 0}, {5, 0, 2, 9, 0, 5}, {5, 1, 1, epoch_1 | 9, 0, 5}, {5, 1, 2, epoch_1 | 9, 0, epoch_1}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (uint32_t rewind_ms = 0; rewind_ms < 2000; rewind_ms += 1000) {
+      config.rewind_ms = rewind_ms;
+      deliverer_begin();
+      chat_log_info *info = assign_to_stored(rows[i].stored, rows[i].stored_identity);
+      info->first = 1;
+      info->end = rows[i].end;
+      memset(info->identity, rows[i].identity, sizeof info->identity);
+      give(info, 0);
+      ck_assert_msg(ch_deliverer_fault(deliverer, 0) == rows[i].fault, "row %zu", i);
+      chat_log_read *read = find_op(CHAT_OP_LOG_READ);
+      ck_assert_msg((read == NULL) == (rows[i].fault != 0), "row %zu", i);
+      bool is_before = rewind_ms > 0 && rows[i].after == rows[i].stored; /* in the same log it begins some records before */
+      if (read) ck_assert_msg(read->after == rows[i].after - is_before, "row %zu: %" PRIx64, i, read->after);
+      if (read) give(read, 0);
+      rests();
+      end_round();
+    }
+  }
+}
+END_TEST
+
+static void heads_are_stored_of(uint64_t position, uint8_t identity) {
+  chat_store_write_heads *op = take_op(CHAT_OP_STORE_WRITE_HEADS);
+  ck_assert_uint_eq(op->position, position);
+  for (size_t i = 0; i < sizeof op->log_identity; i++)
+    ck_assert_uint_eq(op->log_identity[i], identity);
+  give(op, 0);
+}
+
+/* Also where the reader has found another log by then, since the records were read. */
+START_TEST(a_position_is_stored_with_the_identity_of_the_log_that_was_read) {
+  for (int i = 0; i < 2; i++)
+    log_event("a");
+  begin();
+  reads(2);
+  give(take_op(CHAT_OP_LOG_READ), CHAT_E_IO);
+  pass_time(RETRY_MS);
+  chat_log_info *info = take_op(CHAT_OP_LOG_INFO);
+  info->end = epoch_1 | 3;
+  memset(info->identity, 2, sizeof info->identity);
+  give(info, 0);
+  log_event("a");
+  logged[2].position = epoch_1 | 3;
+  reads(1);
+  for (uint64_t at = 1; at <= 3; at++) {
+    heads_are_stored_of(at < 3 ? at : epoch_1 | at, at < 3 ? 1 : 2);
+    raises("a", at < 3 ? at : epoch_1 | at, 0);
+  }
+  deliverer_end();
+}
+END_TEST
+
 /* One goes on with what is left: sync finds what was in the rest. */
 START_TEST(a_cut_log_is_read_from_its_first_record) {
   for (int is_cut_later = 0; is_cut_later < 2; is_cut_later++) {
@@ -388,7 +453,7 @@ START_TEST(a_log_that_comes_back_as_another_one) {
     uint64_t end;
     int fault;
     uint64_t after;
-  } rows[] = {{0, 1, 3, 0, 3}, {0, 1, 9, 0, 3}, {0, 1, 2, CHAT_E_GONE, 0}, {0, 2, 3, CHAT_E_GONE, 0}, {1, 1, 9, 0, 3}, {1, 1, 2, 0, 2}, {1, 2, 9, 0, 9}};
+  } rows[] = {{0, 1, 3, 0, 3}, {0, 1, 9, 0, 3}, {0, 1, 2, CHAT_E_GONE, 0}, {0, 2, 3, CHAT_E_GONE, 0}, {0, 2, epoch_1 | 7, 0, epoch_1}, {1, 1, 9, 0, 3}, {1, 1, 2, 0, 2}, {1, 2, 9, 0, 9}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     config.store_derives_heads = rows[i].derives_heads;
     for (int j = 0; j < 3; j++)
@@ -553,6 +618,8 @@ int main(void) {
       {a_new_owner_begins_before_the_stored_position, 0},
       {a_log_that_ends_before_what_is_stored_is_another_one, 0},
       {a_cut_log_is_read_from_its_first_record, 0},
+      {a_log_of_another_identity_than_the_stored_one_is_another_one, 0},
+      {a_position_is_stored_with_the_identity_of_the_log_that_was_read, 0},
       {a_log_that_comes_back_as_another_one, 0},
       {a_revoked_partition_does_nothing_more, 0},
       {memory_that_runs_out_costs_time_and_hints, 0},

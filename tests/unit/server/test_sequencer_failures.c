@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ops that fail, records that are none, logs that are others, owners that come too late. */
+#include <inttypes.h>
+
 #include "unit/server/sequencer_peer.h"
 
 /* An op comes back well, with what the log has. */
@@ -233,12 +235,15 @@ END_TEST
 
 /* --- another log --- */
 
-static chat_log_info *begin_with_info(uint64_t stored) {
+static const uint64_t epoch_1 = UINT64_C(1) << 48;
+
+static chat_log_info *begin_with_info(uint64_t stored, uint8_t identity) {
   sequencer_begin();
   ck_assert_int_eq(ch_sequencer_assign(sequencer, partition, now), 0);
   chat_store_position *position = take_op(CHAT_OP_STORE_POSITION);
   ck_assert_uint_eq(count_ops(CHAT_OP_LOG_INFO), 0); /* an owner before may still store: its end is asked afterwards */
   position->position = stored;
+  memset(position->log_identity, identity, sizeof position->log_identity);
   give(position, 0);
   return take_op(CHAT_OP_LOG_INFO);
 }
@@ -246,7 +251,7 @@ static chat_log_info *begin_with_info(uint64_t stored) {
 START_TEST(a_log_that_ends_before_what_is_stored_is_another_one) {
   log_create(CHAT_GROUP);
   for (uint64_t stored = 1; stored < 3; stored++) {
-    chat_log_info *info = begin_with_info(stored);
+    chat_log_info *info = begin_with_info(stored, 0);
     fill_info(info);
     give(info, 0);
     ck_assert_int_eq(ch_sequencer_fault(sequencer, partition), stored == 1 ? 0 : CHAT_E_GONE);
@@ -258,8 +263,9 @@ START_TEST(a_log_that_ends_before_what_is_stored_is_another_one) {
 END_TEST
 
 START_TEST(a_stored_position_of_a_lower_epoch_is_before_the_end) {
-  chat_log_info *info = begin_with_info(40);
-  info->first = info->end = UINT64_C(1) << 48 | 41;
+  chat_log_info *info = begin_with_info(40, 1);
+  info->first = info->end = epoch_1 | 41;
+  memset(info->identity, 1, sizeof info->identity);
   give(info, 0);
   ck_assert_int_eq(ch_sequencer_fault(sequencer, partition), 0);
   chat_log_read *read = take_op(CHAT_OP_LOG_READ);
@@ -269,13 +275,83 @@ START_TEST(a_stored_position_of_a_lower_epoch_is_before_the_end) {
 }
 END_TEST
 
+/* Until its epoch is raised, and then what is from before is not looked at. `stored_identity` 0: none. */
+START_TEST(a_log_of_another_identity_than_the_stored_one_is_another_one) {
+  static const struct {
+    uint64_t stored;
+    uint8_t stored_identity, identity;
+    uint64_t end;
+    int fault;
+    uint64_t after;
+  } rows[] = {
+      {5, 1, 1, 5, 0, 5}, {5, 1, 2, 5, CHAT_E_GONE, 0}, {5, 1, 2, 9, CHAT_E_GONE, 0}, {5, 0, 2, 9, 0, 5}, {5, 1, 1, epoch_1 | 9, 0, 5}, {5, 1, 2, epoch_1, 0, epoch_1},
+      {5, 1, 2, epoch_1 | 9, 0, epoch_1}, {5, 1, 2, epoch_1 * 3 | 9, 0, epoch_1}, {epoch_1 | 5, 1, 2, epoch_1 | 9, CHAT_E_GONE, 0}, {epoch_1 | 5, 1, 2, epoch_1 * 2, 0, epoch_1 * 2},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    chat_log_info *info = begin_with_info(rows[i].stored, rows[i].stored_identity);
+    info->first = 1;
+    info->end = rows[i].end;
+    memset(info->identity, rows[i].identity, sizeof info->identity);
+    give(info, 0);
+    ck_assert_msg(ch_sequencer_fault(sequencer, partition) == rows[i].fault, "row %zu", i);
+    chat_log_read *read = find_op(CHAT_OP_LOG_READ);
+    ck_assert_msg((read == NULL) == (rows[i].fault != 0), "row %zu", i);
+    if (read) ck_assert_msg(read->after == rows[i].after, "row %zu: %" PRIx64, i, read->after);
+    if (read) give(read, 0);
+    rests();
+    end_round();
+  }
+}
+END_TEST
+
+static void is_stored_of(uint64_t position, uint8_t identity) {
+  chat_store_apply *op;
+  while ((op = reach(CHAT_OP_STORE_APPLY, 0))->position == 0) {
+    ck_assert(ch_id_is_zero(op->log_identity));
+    answer(&op->op);
+  }
+  ck_assert_uint_eq(op->position, position);
+  for (size_t i = 0; i < sizeof op->log_identity; i++)
+    ck_assert_uint_eq(op->log_identity[i], identity);
+  answer(&op->op);
+}
+
+/* Also where the reader has found another log by then, since the batch was read. */
+START_TEST(a_position_is_stored_with_the_identity_of_the_log_that_was_read) {
+  for (uint32_t derives_heads = 0; derives_heads < 2; derives_heads++) {
+    config.store_derives_heads = derives_heads;
+    begin();
+    chat_op *first_write = reach(CHAT_OP_STORE_APPLY, 0);
+    give(take_op(CHAT_OP_LOG_READ), CHAT_E_IO);
+    pass_time(RETRY_MS);
+    chat_log_info *info = take_op(CHAT_OP_LOG_INFO);
+    info->end = epoch_1 | 5;
+    memset(info->identity, 2, sizeof info->identity);
+    give(info, 0);
+    chat_log_read *read = take_op(CHAT_OP_LOG_READ);
+    ck_assert_uint_eq(read->after, epoch_1);
+    give(first_write, CHAT_E_IO);
+    pass_time(RETRY_MS);
+    is_stored_of(4, 1);
+    log_message(group, "bob", 2, "of the other log");
+    logged[4].position = epoch_1 | 5;
+    fill_read(read, 1);
+    give(read, 0);
+    is_stored_of(epoch_1 | 5, 2);
+    give(reach(CHAT_OP_LOG_CONSUMED, 0), 0);
+    rests();
+    end_round();
+  }
+}
+END_TEST
+
 /* A log that was not there for a while is asked again who it is. */
 START_TEST(a_log_that_comes_back_as_another_one_stops_the_partition) {
   static const struct {
     uint8_t identity;
     uint64_t end;
     int fault;
-  } rows[] = {{1, 4, 0}, {1, 5, 0}, {1, 3, CHAT_E_GONE}, {2, 4, CHAT_E_GONE}, {2, 9, CHAT_E_GONE}};
+  } rows[] = {{1, 4, 0}, {1, 5, 0}, {1, 3, CHAT_E_GONE}, {2, 4, CHAT_E_GONE}, {2, 9, CHAT_E_GONE}, {2, epoch_1, 0}, {1, epoch_1, 0}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     begin();
     goes_well_to_the_end();
@@ -358,6 +434,8 @@ int main(void) {
       {a_record_that_is_none_stops_the_partition_behind_what_is_before_it, 0},
       {a_log_that_ends_before_what_is_stored_is_another_one, 0},
       {a_stored_position_of_a_lower_epoch_is_before_the_end, 0},
+      {a_log_of_another_identity_than_the_stored_one_is_another_one, 0},
+      {a_position_is_stored_with_the_identity_of_the_log_that_was_read, 0},
       {a_log_that_comes_back_as_another_one_stops_the_partition, 0},
       {a_revoked_partition_writes_nothing_more, 0},
       {a_revoked_partition_forgets_what_waits_to_be_done_again, 0},
