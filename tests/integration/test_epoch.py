@@ -76,7 +76,8 @@ def with_another_log(tmp_path):
     """A server, stopped, whose log was swapped for a longer one, of another server that the same people have used; who sent what the store has; and where the right log is."""
     with Chatd() as other:
         elsewhere = Person("alice", other, tmp_path, profile="alice-elsewhere")
-        elsewhere("send", "bob", "-", "--wait", "committed", stdin=b"foreign one\nforeign two\nforeign three\nforeign four\n")
+        for text in ("foreign one", "foreign two", "foreign three", "foreign four"):  # each by itself, so that none hangs on the one before and each could be judged here
+            elsewhere("send", "bob", text, "--wait", "committed")
         other.stop()
         with Chatd(metrics=True) as server:
             alice = Person("alice", server, tmp_path)
