@@ -153,9 +153,11 @@ static int stop(chat_server *server) {
   return chat_server_stop(server, STOP_MS) == 0 ? EXIT_OK : EXIT_CUT_OFF;
 }
 
-/* Where work was cut off a backend may still hold some, and free would wait for it: the process just ends. */
-static void end(chat_server *server, int code) {
-  if (code != EXIT_CUT_OFF) chat_server_free(server);
+/* Where work was cut off a backend may still hold some, and free would wait for it: the process just ends, without what exit() does while threads still work. */
+static int end(chat_server *server, int code) {
+  if (code == EXIT_CUT_OFF) _exit(code);
+  chat_server_free(server);
+  return code;
 }
 
 static int start_code(int error) {
@@ -204,7 +206,5 @@ int main(int argc, char **argv) {
   chat_server *server;
   int error = chat_server_new(CHAT_API_VERSION, &config, &server);
   if (error) return fail(EXIT_INTERNAL, "no server", chat_error_text(error));
-  int code = run(server, argc, argv);
-  end(server, code);
-  return code;
+  return end(server, run(server, argc, argv));
 }

@@ -19,7 +19,11 @@
 
 enum { PATH_LEN_MAX = CH_OPTION_TEXT_MAX + 32, LOG_MEM_BYTES_MAX = 256 * 1024 * 1024, STORE_READERS = 2, LINK_GATEWAYS_MAX = 256, LINK_DELIVERIES_MAX = 65536 };
 
-static const char *const kind_names[CH_BACKEND_HOOKS] = {"log", "store", "directory", "link"};
+static const char *const kind_names[CH_BACKEND_KIND_COUNT] = {"log", "store", "directory", "link", "hooks"};
+
+const char *ch_backend_kind_name(ch_backend_kind kind) {
+  return kind_names[kind];
+}
 
 /* ------------------------------------------------------------------------------------------------ one function for each version */
 

@@ -22,6 +22,7 @@ typedef struct ch_backend_set {
 /* Opens what is missing, and asks the log for its partitions: may block. `why` gets a sentence. CHAT_E_UNSUPPORTED (a backend that is not there), errors of the backends. */
 int ch_backends_open(const ch_backends_config *config, ch_backend_set *set, ch_buf *why);
 void ch_backends_close(ch_backend_set *set);
+const char *ch_backend_kind_name(ch_backend_kind kind); /* for logs and sentences */
 /* May several processes share them all? */
 bool ch_backends_are_shared(const ch_backend_set *set);
 

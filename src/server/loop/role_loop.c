@@ -37,7 +37,9 @@ int ch_role_loop_init(ch_role_loop *loop, ch_role role, const ch_backends *backe
 }
 
 static void complete(ch_role_loop *loop, chat_op *op, ch_now now) {
+  ch_space *space = loop->backends->space;
   op->next = NULL;
+  if (space && op->status == CHAT_E_FULL) ch_space_failed(&space[backend_of(op->kind)], now.elapsed_ms);
   ch_op_figures_back(&loop->figures, backend_of(op->kind), op, now.wall_ms);
   loop->role.complete(loop->role.self, op, now);
 }

@@ -7,6 +7,7 @@
 
 #include "core/op.h"
 #include "server/loop/op_figures.h"
+#include "server/loop/space.h"
 
 /* In the order of the kinds: those of a backend lie within 16 of each other (chat/backend.h); hooks from 64 (core/op.h). */
 typedef enum ch_backend_kind { CH_BACKEND_LOG, CH_BACKEND_STORE, CH_BACKEND_DIRECTORY, CH_BACKEND_LINK, CH_BACKEND_HOOKS, CH_BACKEND_KIND_COUNT } ch_backend_kind;
@@ -18,6 +19,7 @@ typedef struct ch_backends {
   uint64_t (*synced_position)(const chat_backend *store, uint32_t partition);
   /* And no more than the hook "after it is stored" was told of. NULL: nobody keeps that. */
   const _Atomic uint64_t *told_position;
+  ch_space *space; /* by kind: told of writes that find none. NULL: nobody asks */
 } ch_backends;
 
 typedef struct ch_role_loop {

@@ -54,6 +54,7 @@ struct chat_server {
 
   /* Made by start, gone after stop. */
   ch_backend_set backends;
+  ch_space space[CH_BACKEND_KIND_COUNT];
   ch_auth *auth;
   ch_gateway_loop *gateways[CH_THREADS_MAX];
   size_t gateway_count;

@@ -51,6 +51,20 @@ static void on_faulted(void *arg, const char *role, uint32_t partition, int erro
   ch_logline_end(&line);
 }
 
+/* One line when it begins and one when it ends, however often a write is tried in between. */
+static void on_space_changed(void *arg, ch_backend_kind kind, bool is_full, uint64_t full_ms) {
+  static const char full[] = "no space left: what does not fit is tried again until there is some";
+  chat_server *server = arg;
+  ch_logline line;
+  ch_logline_begin(&line, &server->log, is_full ? CHAT_LOG_ERROR : CHAT_LOG_INFO, server->seams.clock.wall_ms(server->seams.clock.arg), is_full ? full : "there is space again");
+  ch_logline_text(&line, CH_LOG_BACKEND, ch_bytes_text(ch_backend_kind_name(kind)));
+  if (is_full)
+    ch_logline_error(&line, CH_LOG_ERROR, CHAT_E_FULL);
+  else
+    ch_logline_number(&line, CH_LOG_DURATION_MS, (int64_t)full_ms);
+  ch_logline_end(&line);
+}
+
 static void on_horizon_moved(void *arg, uint64_t horizon_ms) {
   chat_server *server = arg;
   if (ch_number_file_save(server->plan.horizon_path, horizon_ms) == 0) return;
@@ -148,6 +162,7 @@ static ch_worker_loop_config worker_of(chat_server *server, int metrics_fd) {
                                  .told = server->told.path ? &server->told : NULL,
                                  .metrics_fd = metrics_fd,
                                  .faulted = on_faulted,
+                                 .space_changed = on_space_changed,
                                  .changed = on_changed,
                                  .arg = server};
 }
@@ -159,6 +174,7 @@ static int open_backends(chat_server *server) {
   for (int kind = 0; kind < CH_BACKEND_HOOKS; kind++)
     if (server->seams.is_given[kind]) config.given[kind] = &server->seams.given[kind];
   int error = ch_backends_open(&config, &server->backends, &server->problem);
+  server->backends.all.space = server->space;
   return error ? error : ch_server_check_roles(server);
 }
 

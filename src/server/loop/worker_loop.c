@@ -10,7 +10,7 @@
 typedef enum loop_state { NEW, RUNNING, DRAINING, ENDING, ENDED } loop_state;
 
 enum { SEQUENCER, DELIVERER, RETENTION, RETELL, WORKER_COUNT, FAULTY_COUNT = RETENTION };
-enum { FAULT_CHECK_MS = 1000 };
+enum { CHECK_MS = 1000 };
 
 struct ch_worker_loop {
   ch_worker_loop_config config;
@@ -26,8 +26,9 @@ struct ch_worker_loop {
   _Atomic int wanted;
   _Atomic bool is_drained, is_leaving;
   int fault;             /* the first one found: no longer healthy */
+  bool is_full;          /* a backend has no space: not healthy meanwhile */
   bool *told_faults[FAULTY_COUNT]; /* by role and partition */
-  uint64_t fault_check_ms;
+  uint64_t check_ms; /* when faults and space are looked at next */
   ch_sequencer_stats told_sequencer; /* what the metrics have */
   ch_deliverer_stats told_deliverer;
   uint64_t told_pruned;
@@ -75,17 +76,33 @@ static void tell_fault(ch_worker_loop *loop, int role, uint32_t partition, int e
   loop->config.faulted(loop->config.arg, names[role], partition, error);
 }
 
-static uint64_t check_faults(ch_worker_loop *loop, ch_now now) {
+static void check_faults(ch_worker_loop *loop) {
   const ch_worker_loop_config *config = &loop->config;
-  if (loop->fault_check_ms > now.elapsed_ms) return loop->fault_check_ms;
   for (uint32_t i = 0; loop->sequencer && i < config->message_partitions; i++) tell_fault(loop, SEQUENCER, i, ch_sequencer_fault(loop->sequencer, i));
   for (uint32_t i = 0; loop->deliverer && i < config->delivery_partitions; i++) tell_fault(loop, DELIVERER, i, ch_deliverer_fault(loop->deliverer, i));
-  return loop->fault_check_ms = now.elapsed_ms + FAULT_CHECK_MS;
+}
+
+static void check_space(ch_worker_loop *loop, ch_now now) {
+  const ch_worker_loop_config *config = &loop->config;
+  loop->is_full = false;
+  for (int kind = 0; config->backends->space && kind < CH_BACKEND_KIND_COUNT; kind++) {
+    ch_space *space = &config->backends->space[kind];
+    if (ch_space_check(space, now.elapsed_ms) != CH_SPACE_SAME) config->space_changed(config->arg, (ch_backend_kind)kind, space->is_full, now.elapsed_ms - space->began_ms);
+    loop->is_full = loop->is_full || space->is_full;
+  }
+}
+
+static uint64_t check(ch_worker_loop *loop, ch_now now) {
+  if (loop->check_ms > now.elapsed_ms) return loop->check_ms;
+  check_faults(loop);
+  check_space(loop, now);
+  return loop->check_ms = now.elapsed_ms + CHECK_MS;
 }
 
 static int health(void *arg) {
   const ch_worker_loop *loop = arg;
-  return loop->state == RUNNING && !atomic_load(&loop->is_leaving) ? loop->fault : CHAT_E_CLOSED;
+  if (loop->state != RUNNING || atomic_load(&loop->is_leaving)) return CHAT_E_CLOSED;
+  return loop->fault ? loop->fault : loop->is_full ? CHAT_E_FULL : 0;
 }
 
 /* ------------------------------------------------------------------------------------------------ turns */
@@ -151,7 +168,7 @@ static uint64_t turn(void *arg, ch_now now) {
     if (is_quiet) enter(loop, ENDED, now);
     return deadline_ms;
   }
-  deadline_ms = sooner(deadline_ms, check_faults(loop, now));
+  deadline_ms = sooner(deadline_ms, check(loop, now));
   deadline_ms = sooner(deadline_ms, turn_told(loop, now));
   return loop->http ? sooner(deadline_ms, ch_metrics_http_turn(loop->http, now)) : deadline_ms;
 }

@@ -33,6 +33,8 @@ typedef struct ch_worker_loop_config {
   int metrics_fd; /* -1: none; taken over, also on an error */
   /* On the loop's thread. A partition stands still (chat/server.h, CHAT_SERVER_FAULT): told once for each; and a change of `drained`. */
   void (*faulted)(void *arg, const char *role, uint32_t partition, int error);
+  /* On the loop's thread: a backend has no space any more, or again, after that time (space.h). */
+  void (*space_changed)(void *arg, ch_backend_kind kind, bool is_full, uint64_t full_ms);
   void (*changed)(void *arg);
   void *arg;
 } ch_worker_loop_config;
