@@ -48,6 +48,11 @@ def stored(server):
     return figure(server, "chat_events_committed_total")
 
 
+def told(server, message, backend):
+    """How often it has said so."""
+    return sum(f'"msg":"{message}' in line and f'"backend":"{backend}"' in line for line in server.log().splitlines())
+
+
 def say(sending, lines):
     sending.process.stdin.write("".join(line + "\n" for line in lines).encode())
     sending.process.stdin.flush()
@@ -68,13 +73,17 @@ def test_a_full_disk_loses_nothing_and_heals(server, tmp_path):
         assert eventually(lambda: stored(server), 2) == 2
         fill(server.disk())
         say(sending, LINES)
-        time.sleep(3)  # it tries again and again
+        assert eventually(lambda: server.get("/healthz"), (503, "CHAT_E_FULL")) == (503, "CHAT_E_FULL")
+        time.sleep(3)  # it tries again and again, and says it once
         assert server.running() and stored(server) < 2 + len(LINES)
+        assert told(server, "no space left", "store") == 1 and told(server, "there is space again", "store") == 0
         (server.disk() / "filler").unlink()
         sending.process.stdin.close()
         assert sending.wait() == 0, sending.errors
     assert [text for _, text in alice.said("bob")] == ["1", "2", *LINES]
     assert figure(server, "chat_faults") == 0
+    assert eventually(lambda: server.get("/healthz")[0], 200) == 200
+    assert told(server, "no space left", "store") == told(server, "there is space again", "store") == 1
 
 
 def test_a_stop_waits_for_what_cannot_be_stored_and_a_second_signal_does_not(server, tmp_path):
@@ -86,9 +95,8 @@ def test_a_stop_waits_for_what_cannot_be_stored_and_a_second_signal_does_not(ser
         fill(server.disk())
         say(sending, LINES)
         assert eventually(lambda: figure(server, "chat_log_position") > stored(server), True)
-        assert server.get("/healthz") == (200, "ok\n")
         server.signal(signal.SIGTERM)
-        assert eventually(lambda: server.get("/healthz")[0], 503) == 503
+        assert eventually(lambda: server.get("/healthz"), (503, "CHAT_E_CLOSED")) == (503, "CHAT_E_CLOSED")
         time.sleep(1)
         assert server.running()
         server.signal(signal.SIGTERM)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/loop/space.h"
 
-#include "run.h"
+#include <check.h>
+#include <stdlib.h>
 
 START_TEST(each_change_is_told_once) {
   ch_space space = {0};
@@ -28,3 +29,16 @@ START_TEST(it_may_be_full_again) {
   ck_assert_int_eq(ch_space_check(&space, 1 + 2 * CH_SPACE_QUIET_MS), CH_SPACE_FULL); /* read a little earlier */
 }
 END_TEST
+
+int main(void) {
+  Suite *suite = suite_create("space");
+  TCase *cases = tcase_create("space");
+  tcase_add_test(cases, each_change_is_told_once);
+  tcase_add_test(cases, it_may_be_full_again);
+  suite_add_tcase(suite, cases);
+  SRunner *runner = srunner_create(suite);
+  srunner_run_all(runner, CK_NORMAL);
+  int failed = srunner_ntests_failed(runner);
+  srunner_free(runner);
+  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
