@@ -129,7 +129,7 @@ void ch_channel_told(ch_gateway *gateway, const chat_row *row, ch_now now) {
 void ch_channels_missed(ch_user *user, ch_now now) {
   user->channels_known = CH_CHANNELS_UNKNOWN;
   CH_LIST_FOR_EACH(node, &user->sessions)
-    CH_LIST_ITEM(node, ch_conn, of_user)->resync_ms = now.elapsed_ms;
+    ch_conn_make_sync(CH_LIST_ITEM(node, ch_conn, of_user), now);
 }
 
 void ch_channels_tell(ch_gateway *gateway, ch_conn *conn, ch_now now) {

@@ -156,8 +156,7 @@ static void pass(ch_gateway *gateway, const chat_delivery *delivery, ch_now now)
 /* What was dropped is not known, so everybody is made to sync (V2), by a missing pos in the next heartbeat's answer: that spreads it. */
 static void tell_lost(ch_gateway *gateway, ch_now now) {
   for (ch_hashmap_entry *entry = ch_hashmap_first(&gateway->conns); entry; entry = ch_hashmap_next(&gateway->conns, entry)) {
-    ch_conn *conn = entry->value;
-    conn->resync_ms = now.elapsed_ms ? now.elapsed_ms : 1;
+    ch_conn_make_sync(entry->value, now);
   }
 }
 

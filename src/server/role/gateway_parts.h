@@ -147,6 +147,8 @@ bool ch_conn_put(ch_gateway *gateway, ch_conn *conn, const ch_server_message *me
 int ch_conn_put_raw(ch_gateway *gateway, ch_conn *conn, chat_bytes messages);
 void ch_conn_ok(ch_gateway *gateway, ch_conn *conn, uint64_t tag, ch_now now);
 void ch_conn_error(ch_gateway *gateway, ch_conn *conn, uint64_t tag, int code, uint64_t retry_after_ms, ch_now now);
+/* Says a missing pos in the next heartbeat's answer, which makes the client sync (V2), spread. */
+void ch_conn_make_sync(ch_conn *conn, ch_now now);
 /* Goodbye(code) and the end; ch_conn_close without a word. */
 void ch_conn_goodbye(ch_gateway *gateway, ch_conn *conn, int code, ch_now now);
 void ch_conn_close(ch_gateway *gateway, ch_conn *conn, ch_now now);

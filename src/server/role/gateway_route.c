@@ -77,6 +77,10 @@ static void put_pos(ch_gateway *gateway, ch_conn *conn, uint64_t tag, uint64_t p
   ch_conn_put(gateway, conn, &message, now);
 }
 
+void ch_conn_make_sync(ch_conn *conn, ch_now now) {
+  conn->resync_ms = now.elapsed_ms ? now.elapsed_ms : 1; /* 0: no */
+}
+
 /* V6: another epoch makes the session sync, and once more 30 s later. */
 static uint64_t pos_to_say(ch_conn *conn, uint64_t pos, uint64_t epoch, ch_now now) {
   if (epoch != conn->epoch && CH_RULE(V6)) {
