@@ -85,13 +85,18 @@ static void open_backends(sim *s) {
   open_volatile(s);
 }
 
+bool sim_ghost_do(sim *s, sim_place place, chat_op *op) {
+  const chat_backend *backend = &s->backends[place];
+  if (backend->vtable->submit(backend->self, s->ghosts[place], op)) return false;
+  ch_assert(backend->vtable->poll(backend->self, s->ghosts[place]) == op);
+  return true;
+}
+
 uint64_t sim_synced_position(sim *s) {
   chat_store_position *op = ch_op_new(NULL, CHAT_OP_STORE_POSITION, sizeof *op);
-  const chat_backend *store = &s->backends[SIM_STORE];
   ch_assert(op);
   op->topic = CHAT_TOPIC_MESSAGES;
-  ch_assert(store->vtable->submit(store->self, s->ghosts[SIM_STORE], &op->op) == 0);
-  ch_assert(store->vtable->poll(store->self, s->ghosts[SIM_STORE]) == &op->op);
+  ch_assert(sim_ghost_do(s, SIM_STORE, &op->op));
   uint64_t synced = op->synced;
   ch_op_free(&op->op);
   return synced;

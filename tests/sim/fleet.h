@@ -22,6 +22,9 @@ void sim_fleet_check(sim *s);
 void sim_fleet_stop(sim *s);
 void sim_fleet_free(sim *s);
 
+/* An op that no process made, done at once; it stays the caller's. false: the place did not take it. */
+bool sim_ghost_do(sim *s, sim_place place, chat_op *op);
+
 /* What the store would have after a power cut: the log may be cut up to there. */
 uint64_t sim_synced_position(sim *s);
 

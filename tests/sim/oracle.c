@@ -19,7 +19,6 @@ void sim_oracle_new(sim *s) {
   ch_hashmap_init(&oracle->truths, NULL, seed);
   ch_hashmap_init(&oracle->intents, NULL, seed);
   ch_hashmap_init(&oracle->logged, NULL, seed);
-  ch_hashmap_init(&oracle->accepted, NULL, seed);
   ch_hashmap_init(&oracle->committed, NULL, seed);
   ch_hashmap_init(&oracle->newest, NULL, seed);
   ch_arena_init(&oracle->arena, NULL, 65536, 64 * 1024 * 1024);
@@ -40,7 +39,6 @@ void sim_oracle_free(sim *s) {
   ch_hashmap_fini(&oracle->truths);
   ch_hashmap_fini(&oracle->intents);
   ch_hashmap_fini(&oracle->logged);
-  ch_hashmap_fini(&oracle->accepted);
   ch_hashmap_fini(&oracle->committed);
   ch_hashmap_fini(&oracle->newest);
   ch_arena_fini(&oracle->arena);
@@ -135,7 +133,6 @@ static void check_answer(sim_device *device, const ch_answer *answer) {
   sim_note(s, "to device %u: answer %d for message %u, number %llu", device->index, (int)answer->code, number_of(s, answer->client_id), (unsigned long long)answer->client_seq);
   if (answer->code == CH_ACCEPTED) {
     if (!ch_hashmap_find(&s->oracle->logged, (ch_bytes){answer->client_id, 16})) sim_fail(s, "P1: ACCEPTED went out for what the log does not have");
-    if (ch_hashmap_insert(&s->oracle->accepted, (ch_bytes){answer->client_id, 16}, &mark) == 0) s->oracle->accepted_count++;
     if (intent) intent->is_accepted = true;
   }
 }
@@ -290,7 +287,6 @@ static void refused(sim *s, const chat_message *message) {
   sim_intent *intent = sim_oracle_intent(s, message->client_id);
   if (!intent) return;
   if (intent->committed_seq) sim_fail(s, "P10: message %u is committed and is shown as refused", intent->number);
-  if (!intent->is_refused) s->oracle->refused_count++;
   intent->is_refused = true;
   intent->refused_ms = s->now_ms;
 }

@@ -35,7 +35,6 @@ static void check_store(sim *s) {
 /* ------------------------------------------------------------------------------------------------ what people entered */
 
 static void check_intent(sim *s, const sim_intent *intent, sim_result *result) {
-  result->accepted += intent->is_accepted;
   result->committed += intent->committed_seq > 0;
   result->refused += intent->is_refused;
   if (intent->committed_seq || intent->is_refused || intent->is_discarded || intent->is_forgotten || intent->is_draft) return;

@@ -36,10 +36,9 @@ struct sim_oracle {
   ch_hashmap truths;   /* conversation id → sim_truth */
   ch_hashmap intents;  /* client id → sim_intent */
   ch_hashmap logged;   /* client id → anything: a record of it is in the log */
-  ch_hashmap accepted; /* client id → anything: ACCEPTED went out */
   ch_hashmap newest;    /* device and conversation id → sim_intent, the last one entered of those that are committed */
   ch_hashmap committed; /* conversation id and client id → anything */
-  uint32_t intent_count, accepted_count, refused_count;
+  uint32_t intent_count;
   ch_arena arena; /* of the frame or row that is looked at */
 };
 

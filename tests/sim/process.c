@@ -88,20 +88,13 @@ static void cancel_new_ops(sim_process *process) {
 
 /* ---- what a store would do without S3 and V3: parts of one answer are read at different times */
 
-static chat_op *read_again(sim *s, chat_op *op) {
-  const chat_backend *store = &s->backends[SIM_STORE];
-  ch_assert(store->vtable->submit(store->self, s->ghosts[SIM_STORE], op) == 0);
-  ch_assert(store->vtable->poll(store->self, s->ghosts[SIM_STORE]) == op);
-  return op;
-}
-
 static void read_senders_late(sim *s, chat_store_state *op) {
   chat_store_state *late = ch_op_new(NULL, CHAT_OP_STORE_STATE, sizeof *late);
   ch_assert(late);
   memcpy(late->conversation_id, op->conversation_id, 16);
   late->users = op->users;
   late->user_count = op->user_count;
-  read_again(s, &late->op);
+  ch_assert(sim_ghost_do(s, SIM_STORE, &late->op));
   op->state.senders = chat_op_alloc(&op->op, (late->state.sender_count + 1) * sizeof *op->state.senders);
   op->state.sender_count = late->state.sender_count;
   for (size_t i = 0; i < late->state.sender_count; i++) {
@@ -117,7 +110,7 @@ static void read_position_late(sim *s, chat_store_heads *op) {
   ch_assert(late);
   late->topic = CHAT_TOPIC_DELIVERIES;
   late->partition = ch_partition_of(op->user, s->plan.delivery_partitions);
-  read_again(s, &late->op);
+  ch_assert(sim_ghost_do(s, SIM_STORE, &late->op));
   if (late->position > op->position) op->position = late->position;
   ch_op_free(&late->op);
 }
@@ -223,15 +216,8 @@ static void wake(void *arg) {
 static void submit_ghost(void *arg, uint64_t unused) {
   (void)unused;
   ghost *g = arg;
-  const chat_backend *backend = &g->sim->backends[g->place];
-  void *port = g->sim->ghosts[g->place];
-  if (backend->vtable->submit(backend->self, port, g->op) == 0)
-    for (chat_op *op; (op = backend->vtable->poll(backend->self, port));) {
-      sim_oracle_done(g->sim, op);
-      ch_op_free(op);
-    }
-  else
-    ch_op_free(g->op);
+  if (sim_ghost_do(g->sim, g->place, g->op)) sim_oracle_done(g->sim, g->op);
+  ch_op_free(g->op);
   free(g);
 }
 

@@ -112,7 +112,6 @@ static void end(sim *s) {
 void sim_run(uint64_t seed, const sim_options *options, sim_result *result) {
   sim *s = calloc(1, sizeof *s);
   if (!s) abort();
-  s->seed = seed;
   s->options = options;
   s->random.state = seed * UINT64_C(0x2545f4914f6cdd1d) + 1;
   draw_plan(s);

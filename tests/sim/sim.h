@@ -67,7 +67,6 @@ typedef struct sim_options {
 } sim_options;
 
 struct sim {
-  uint64_t seed;
   const sim_options *options;
   sim_plan plan;
   sim_random random;
@@ -121,7 +120,7 @@ int sim_rules_table(uint64_t seeds_max, uint64_t jobs, const char *only);
 typedef struct sim_result {
   char failure[512];
   uint64_t trace_hash, simulated_ms, steps;
-  uint32_t messages, faults, accepted, committed, refused;
+  uint32_t messages, faults, committed, refused;
 } sim_result;
 void sim_run(uint64_t seed, const sim_options *options, sim_result *result);
 

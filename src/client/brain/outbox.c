@@ -269,8 +269,7 @@ static void accepted(ch_brain *brain, ch_outbox_item *item, const ch_answer *ans
   (void)answer;
   land(item);
   item->facts.state = CH_ITEM_ACCEPTED;
-  item->facts.due_ms = ch_now_ms(brain) + brain->config.resend_ms; /* C3 */
-  if (!CH_RULE(C3)) item->facts.due_ms = CH_NEVER_MS;
+  item->facts.due_ms = CH_RULE(C3) ? ch_now_ms(brain) + brain->config.resend_ms : CH_NEVER_MS;
   if (is_news) ch_tell_outbox(brain, item, CHAT_TICK_SENT, 0, 0);
 }
 
@@ -374,8 +373,7 @@ static uint64_t prev_of(const ch_outbox_item *item) {
 
 static bool send_item(ch_brain *brain, ch_outbox_item *item) {
   ch_conversation *conversation = item->conversation;
-  bool is_first_try = item->facts.sends == 0 && item->facts.session == brain->connection.number && item->facts.is_fresh; /* C4 */
-  is_first_try = is_first_try || !CH_RULE(C4);
+  bool is_first_try = !CH_RULE(C4) || (item->facts.sends == 0 && item->facts.session == brain->connection.number && item->facts.is_fresh);
   ch_client_message message = {.op = CH_SEND, .tag = ++brain->connection.last_tag};
   message.u.send = (ch_send){.client_seq = item->facts.client_seq, .prev = prev_of(item), .retry = !is_first_try, .discard = item->facts.discard,
                              .type = item->type, .payload = item->payload};
@@ -452,8 +450,7 @@ void ch_outbox_settle(ch_brain *brain) {
 void ch_outbox_session_begun(ch_brain *brain) {
   brain->outbox.is_dirty = true;
   CH_LIST_FOR_EACH(active, &brain->outbox.active) {
-    CH_LIST_FOR_EACH(node, &CH_LIST_ITEM(active, ch_conversation, active)->rows)
-    {
+    CH_LIST_FOR_EACH(node, &CH_LIST_ITEM(active, ch_conversation, active)->rows) {
       ch_item_facts *facts = &CH_LIST_ITEM(node, ch_outbox_item, place)->facts;
       if (CH_RULE(C3) || facts->state != CH_ITEM_ACCEPTED) facts->due_ms = 0;
     }

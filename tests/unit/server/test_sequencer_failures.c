@@ -190,7 +190,7 @@ START_TEST(other_errors_stop_the_partition) {
 }
 END_TEST
 
-/* Another owner has stored more and had it cut. What is read ahead meanwhile is done first. */
+/* Another owner has stored more and had it cut. */
 START_TEST(what_another_owner_had_cut_is_read_from_behind_it) {
   log_create(CHAT_GROUP);
   log_message(group, "alice", 2, "one");
