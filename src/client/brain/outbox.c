@@ -37,7 +37,7 @@ ch_outbox_item *ch_outbox_find(const ch_brain *brain, const uint8_t client_id[16
 }
 
 bool ch_item_is_open(const ch_outbox_item *item) {
-  return !item->is_removed && item->facts.state != CH_ITEM_REFUSED && item->facts.state != CH_ITEM_PARKED;
+  return !item->is_removed && ch_item_facts_are_open(&item->facts);
 }
 
 /* Payload and item are one allocation. */
@@ -59,11 +59,6 @@ static ch_outbox_item *new_item(ch_brain *brain, ch_conversation *conversation, 
   return item;
 }
 
-static ch_item_state loaded_state(uint32_t state) {
-  if (state == CHAT_OUTBOX_REFUSED) return CH_ITEM_REFUSED;
-  return state == CHAT_OUTBOX_PARKED ? CH_ITEM_PARKED : CH_ITEM_UNSURE; /* it may have been sent */
-}
-
 int ch_outbox_load(ch_brain *brain, const chat_outbox_row *row) {
   ch_conversation *conversation = ch_conversation_find(brain, row->conversation_id);
   if (!conversation) return CHAT_E_CORRUPT;
@@ -71,7 +66,7 @@ int ch_outbox_load(ch_brain *brain, const chat_outbox_row *row) {
   if (!item) return CHAT_E_NOMEM;
   item->created_ms = row->created_ms;
   item->type = row->type;
-  item->facts = (ch_item_facts){.client_seq = row->client_seq, .state = loaded_state(row->state), .discard = row->discard, .error = row->error};
+  ch_item_facts_load(&item->facts, row->client_seq, row->state, row->discard, row->error);
   /* A salvaged number may be ahead of what was salvaged of the conversation: it never goes back. */
   if (conversation->kept.row.next_client_seq <= row->client_seq) conversation->kept.row.next_client_seq = row->client_seq + 1;
   return 0;
@@ -95,8 +90,7 @@ ch_item_facts *ch_item_change(ch_brain *brain, ch_outbox_item *item) {
 static void give_number(ch_brain *brain, ch_outbox_item *item) {
   brain->database.must_be_durable = true; /* C1 */
   ch_kept *kept = ch_change(brain, item->conversation);
-  item->facts = (ch_item_facts){.client_seq = kept->row.next_client_seq++, .state = CH_ITEM_QUEUED, .discard = item->facts.discard, .is_fresh = true,
-                                .session = ch_is_up(brain) ? brain->connection.number : 0};
+  ch_item_facts_number(&item->facts, kept->row.next_client_seq++, ch_is_up(brain) ? brain->connection.number : 0);
 }
 
 ch_outbox_item *ch_outbox_add(ch_brain *brain, ch_conversation *conversation, const uint8_t client_id[16], uint32_t type, chat_bytes payload) {
@@ -189,8 +183,7 @@ static void end_refused(ch_brain *brain, ch_outbox_item *item, int error) {
   bool resolves = is_own_retirement(item);
   brain->database.must_be_durable = true; /* C1 */
   ch_item_facts *facts = ch_item_change(brain, item);
-  facts->state = CH_ITEM_REFUSED;
-  facts->error = error;
+  ch_item_facts_refused(facts, error);
   ch_tell_outbox(brain, item, CHAT_TICK_REFUSED, 0, error);
   ch_conversation *conversation = item->conversation;
   if (item->type == CHAT_TYPE_CREATE) {
@@ -254,22 +247,20 @@ void ch_outbox_resolve(ch_brain *brain, ch_conversation *conversation, uint64_t 
 /* C6: one for a number that the row no longer has is ignored. */
 static ch_outbox_item *match(ch_brain *brain, const uint8_t conversation_id[16], const uint8_t client_id[16], uint64_t client_seq) {
   ch_outbox_item *item = ch_outbox_find(brain, client_id);
-  if (!item || !ch_item_is_open(item) || (CH_RULE(C6) && item->facts.client_seq != client_seq)) return NULL;
+  if (!item || !ch_item_is_open(item) || !ch_item_facts_are_named(&item->facts, client_seq)) return NULL;
   return memcmp(item->conversation->kept.row.conversation_id, conversation_id, 16) == 0 ? item : NULL;
 }
 
 static void send_again(ch_brain *brain, ch_outbox_item *item, uint64_t pause_ms) {
   land(item);
-  item->facts.state = CH_ITEM_UNSURE;
-  item->facts.due_ms = ch_now_ms(brain) + pause_ms;
+  ch_item_facts_again(&item->facts, ch_now_ms(brain) + pause_ms);
 }
 
 static void accepted(ch_brain *brain, ch_outbox_item *item, const ch_answer *answer) {
   bool is_news = item->facts.state != CH_ITEM_ACCEPTED && !item->facts.discard;
   (void)answer;
   land(item);
-  item->facts.state = CH_ITEM_ACCEPTED;
-  item->facts.due_ms = CH_RULE(C3) ? ch_now_ms(brain) + brain->config.resend_ms : CH_NEVER_MS;
+  ch_item_facts_accepted(&item->facts, ch_now_ms(brain) + brain->config.resend_ms);
   if (is_news) ch_tell_outbox(brain, item, CHAT_TICK_SENT, 0, 0);
 }
 
@@ -373,7 +364,7 @@ static uint64_t prev_of(const ch_outbox_item *item) {
 
 static bool send_item(ch_brain *brain, ch_outbox_item *item) {
   ch_conversation *conversation = item->conversation;
-  bool is_first_try = !CH_RULE(C4) || (item->facts.sends == 0 && item->facts.session == brain->connection.number && item->facts.is_fresh);
+  bool is_first_try = ch_item_facts_are_first_try(&item->facts, brain->connection.number);
   ch_client_message message = {.op = CH_SEND, .tag = ++brain->connection.last_tag};
   message.u.send = (ch_send){.client_seq = item->facts.client_seq, .prev = prev_of(item), .retry = !is_first_try, .discard = item->facts.discard,
                              .type = item->type, .payload = item->payload};
@@ -384,8 +375,7 @@ static bool send_item(ch_brain *brain, ch_outbox_item *item) {
   if (conversation->in_flight++ == 0) conversation->heard_ms = ch_now_ms(brain);
   item->in_flight = true;
   item->wire_tag = message.tag;
-  item->facts.sends++;
-  if (item->facts.state != CH_ITEM_ACCEPTED) item->facts.state = is_first_try ? CH_ITEM_SENT : CH_ITEM_UNSURE;
+  ch_item_facts_sent(&item->facts, is_first_try);
   return true;
 }
 
@@ -450,10 +440,8 @@ void ch_outbox_settle(ch_brain *brain) {
 void ch_outbox_session_begun(ch_brain *brain) {
   brain->outbox.is_dirty = true;
   CH_LIST_FOR_EACH(active, &brain->outbox.active) {
-    CH_LIST_FOR_EACH(node, &CH_LIST_ITEM(active, ch_conversation, active)->rows) {
-      ch_item_facts *facts = &CH_LIST_ITEM(node, ch_outbox_item, place)->facts;
-      if (CH_RULE(C3) || facts->state != CH_ITEM_ACCEPTED) facts->due_ms = 0;
-    }
+    CH_LIST_FOR_EACH(node, &CH_LIST_ITEM(active, ch_conversation, active)->rows)
+      ch_item_facts_session_begun(&CH_LIST_ITEM(node, ch_outbox_item, place)->facts);
   }
 }
 
@@ -464,7 +452,7 @@ void ch_outbox_session_ended(ch_brain *brain) {
     CH_LIST_FOR_EACH(node, &conversation->rows) {
       ch_outbox_item *item = CH_LIST_ITEM(node, ch_outbox_item, place);
       land(item);
-      if (item->facts.state == CH_ITEM_SENT || item->facts.state == CH_ITEM_DUP) item->facts.state = CH_ITEM_UNSURE;
+      ch_item_facts_session_ended(&item->facts);
     }
     conversation->dup_count = 0;
   }

@@ -8,36 +8,7 @@
 #include "client/brain/brain.h"
 #include "client/brain/conversation.h"
 #include "client/brain/database.h"
-
-/* A row's state. Of these, the cache knows REFUSED, PARKED, and QUEUED for all others.
- *   QUEUED    not sent under its number in this process                 SEND → SENT or UNSURE
- *   SENT      first try, no answer yet                                   → ACCEPTED, REFUSED, UNSURE
- *   UNSURE    may be in the log                                          → ACCEPTED, DUP
- *   ACCEPTED  durable at the server; shown as sent                       → UNSURE (GAP), DUP
- *   DUP       its number was used: the history is read up to dup_head    → ended, QUEUED under a new number
- *   PARKED    of a device that was retired, until its fate is known      → ended, QUEUED under a new number
- *   REFUSED   ended; kept to be shown                                    */
-typedef enum ch_item_state {
-  CH_ITEM_QUEUED = 1,
-  CH_ITEM_SENT = 2,
-  CH_ITEM_UNSURE = 3,
-  CH_ITEM_ACCEPTED = 4,
-  CH_ITEM_DUP = 5,
-  CH_ITEM_PARKED = 6,
-  CH_ITEM_REFUSED = 7
-} ch_item_state;
-
-/* What a transaction may change. */
-typedef struct ch_item_facts {
-  uint64_t client_seq;
-  ch_item_state state;
-  uint32_t discard;
-  int32_t error;
-  uint32_t sends; /* of this process, under this number */
-  bool is_fresh;  /* got its number in this process */
-  uint64_t session; /* that it got its number in; 0: none (C4) */
-  uint64_t due_ms;
-} ch_item_facts;
+#include "client/brain/outbox_facts.h"
 
 typedef struct ch_outbox_item {
   ch_list place; /* in conversation.rows */

@@ -177,15 +177,9 @@ void ch_request_retry(ch_brain *brain, const ch_client_request *request, ch_clie
 
 /* C8: a row that nobody can have seen under its present number is dropped; any other is voided, and ends by its verdict. A refused one is only taken off the list. */
 static int discard(ch_brain *brain, ch_outbox_item *item) {
-  bool is_unseen = item->facts.is_fresh && item->facts.sends == 0 && item->facts.state == CH_ITEM_QUEUED;
-  is_unseen = is_unseen || !CH_RULE(C8);
   ch_begin(brain);
-  if (is_unseen || item->facts.state == CH_ITEM_REFUSED) ch_outbox_remove(brain, item);
-  else {
-    ch_item_facts *facts = ch_item_change(brain, item);
-    facts->discard = 1;
-    facts->due_ms = facts->state == CH_ITEM_UNSURE ? 0 : facts->due_ms;
-  }
+  if (ch_item_facts_may_drop(&item->facts) || item->facts.state == CH_ITEM_REFUSED) ch_outbox_remove(brain, item);
+  else ch_item_facts_discard(ch_item_change(brain, item));
   return ch_end(brain, true);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/brain/owner.h"
+#include "client/brain/told.h"
 #include "core/rule.h"
 
 enum { SPREAD_MS = 1000, RETRY_MS = 5000 };
@@ -140,8 +141,7 @@ static void live_head(ch_brain *brain, const ch_head_hint *hint) {
 static void follow_chain(ch_brain *brain, const ch_live *live) {
   ch_sync *sync = &brain->sync;
   if (live->position == 0) return;
-  if ((live->previous > 0 && live->previous <= sync->told) || !CH_RULE(V2)) sync->told = ch_later(sync->told, live->position);
-  else ch_sync_ask(brain, 0);
+  if (!ch_told_follow(&sync->told, live->previous, live->position)) ch_sync_ask(brain, 0);
 }
 
 void ch_on_live(ch_brain *brain, const ch_server_message *message) {
@@ -389,7 +389,7 @@ static void ask_heads(ch_brain *brain) {
 
 /* V2: above told, missing or unreadable makes a sync, spread, since many see it at once. */
 void ch_on_heartbeat_reply(ch_brain *brain, const ch_server_message *message) {
-  if (message->u.pos == 0 || message->u.pos > brain->sync.told) ch_sync_ask(brain, SPREAD_MS);
+  if (ch_told_is_behind(brain->sync.told, message->u.pos)) ch_sync_ask(brain, SPREAD_MS);
 }
 
 static void beat(ch_brain *brain) {

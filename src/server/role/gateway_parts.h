@@ -21,6 +21,7 @@
 #include "core/timer_heap.h"
 #include "server/role/gateway.h"
 #include "server/role/limits.h"
+#include "server/role/turn.h"
 
 enum {
   CH_GATEWAY_CALLS_MAX = 64,     /* requests of one connection under way, Sends apart */
@@ -212,8 +213,7 @@ typedef struct ch_lane {
   ch_list node; /* of the connection; least recently used first */
   ch_conn *conn;
   uint8_t conversation_id[16];
-  uint64_t passed;   /* G1: highest number passed in this session; 0: none */
-  uint64_t accepted; /* highest number ACCEPTED in this session */
+  ch_turn turn;
   uint64_t created_ms; /* elapsed, plus 1: this session passed a CREATE here; the store may not know yet */
   uint32_t count;    /* entries without an answer */
   ch_list arrivals, passing;

@@ -172,14 +172,14 @@ void ch_lane_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
 
 /* The next one that is in its turn, taken out of where it waited; early ones are put aside on the way. */
 static ch_entry *next_in_turn(ch_gateway *gateway, ch_lane *lane, ch_now now) {
-  ch_entry *entry = ch_order_buffer_pop_ready(&lane->early, lane->passed);
+  ch_entry *entry = ch_order_buffer_pop_ready(&lane->early, lane->turn.passed);
   if (entry) {
     lane->conn->held--;
     return entry;
   }
   for (ch_list *node = ch_list_pop_front(&lane->arrivals); node; node = ch_list_pop_front(&lane->arrivals)) {
     entry = CH_LIST_ITEM(node, ch_entry, node);
-    if (entry->send.prev <= lane->passed || !CH_RULE(G1)) return entry;
+    if (ch_turn_has_come(&lane->turn, entry->send.prev)) return entry;
     hold_or_gap(gateway, lane, entry, now);
   }
   return NULL;
@@ -188,7 +188,7 @@ static ch_entry *next_in_turn(ch_gateway *gateway, ch_lane *lane, ch_now now) {
 /* ------------------------------------------------------------------------------------------------ checks and their outcome */
 
 static void pass(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, ch_now now) {
-  if (entry->send.client_seq > lane->passed) lane->passed = entry->send.client_seq;
+  ch_turn_pass(&lane->turn, entry->send.client_seq);
   if (!entry->void_error && (entry->send.type == CHAT_TYPE_CREATE || entry->send.peer.len)) lane->created_ms = now.elapsed_ms + 1;
   entry->state = CH_ENTRY_PASSED;
   ch_list_push_back(&lane->passing, &entry->node);
@@ -196,17 +196,20 @@ static void pass(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, ch_now now
   if (!CH_RULE(APPEND_BEFORE_ACK)) ch_lane_appended(gateway, lane, entry->serial, 0, now);
 }
 
-/* G2: only a first try is refused finally; a retry that will not pass uses its number up as a void. While it was checked an append may have failed (G3), so that
- * its turn is asked for again. */
 static void settle(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, int outcome, uint64_t retry_after_ms, ch_now now) {
-  if (entry->send.prev > lane->passed && CH_RULE(G1)) {
+  switch (ch_turn_decide(&lane->turn, entry->send.prev, entry->send.retry, entry->send.discard, outcome)) {
+  case CH_TURN_EARLY:
     entry->step = 0;
     hold_or_gap(gateway, lane, entry, now);
-  } else if (outcome == CHAT_E_AGAIN || outcome == CHAT_E_UNKNOWN) {
+    break;
+  case CH_TURN_RETRY:
     answer(gateway, entry, CH_RETRY, 0, retry_after_ms ? retry_after_ms : CH_GATEWAY_RETRY_MS, now);
-  } else if (outcome && (!entry->send.retry || !CH_RULE(G2)) && !entry->send.discard) {
+    break;
+  case CH_TURN_REFUSE:
     answer(gateway, entry, CH_REFUSED, outcome, 0, now);
-  } else {
+    break;
+  case CH_TURN_PASS:
+  case CH_TURN_VOID:
     entry->void_error = outcome;
     pass(gateway, lane, entry, now);
   }
@@ -253,25 +256,25 @@ static void accept_in_order(ch_gateway *gateway, ch_lane *lane, ch_now now) {
   while (!ch_list_is_empty(&lane->passing)) {
     ch_entry *entry = CH_LIST_ITEM(lane->passing.next, ch_entry, node);
     if (entry->state != CH_ENTRY_ACKED) return;
-    if (entry->send.client_seq > lane->accepted) lane->accepted = entry->send.client_seq;
+    ch_turn_accept(&lane->turn, entry->send.client_seq);
     answer(gateway, entry, CH_ACCEPTED, 0, 0, now);
   }
 }
 
 /* It and every later number not yet ACCEPTED is unknown, also where its own acknowledgement came; passed falls back to before it. */
 static void unknown_from(ch_gateway *gateway, ch_lane *lane, ch_entry *failed, ch_now now) {
-  uint64_t number = failed->send.client_seq, passed = failed->send.prev > lane->accepted ? failed->send.prev : lane->accepted;
+  uint64_t number = failed->send.client_seq;
   bool behind = false;
+  ch_turn_fall_back(&lane->turn, failed->send.prev);
   for (ch_list *node = lane->passing.next, *next; node != &lane->passing; node = next) {
     next = node->next;
     ch_entry *entry = CH_LIST_ITEM(node, ch_entry, node);
     behind = behind || entry == failed;
     if (behind || entry->send.client_seq >= number)
       answer(gateway, entry, CH_UNKNOWN, 0, 0, now);
-    else if (entry->send.client_seq > passed)
-      passed = entry->send.client_seq;
+    else
+      ch_turn_keep(&lane->turn, entry->send.client_seq);
   }
-  lane->passed = passed;
 }
 
 void ch_lane_appended(ch_gateway *gateway, ch_lane *lane, uint64_t serial, int status, ch_now now) {
