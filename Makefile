@@ -1,7 +1,7 @@
 # Thin: two commands, each doing all the set-up on a fresh Debian 12. The build itself is CMake (see CMakePresets.json).
 PRESET ?= dev
 
-.PHONY: help run test fuzz tsan setup build fmt clean
+.PHONY: help run test fuzz tsan abi setup build fmt clean
 
 help:
 	@echo 'make run                 build, start chatd, replay a chat through it and prove the result'
@@ -9,6 +9,7 @@ help:
 	@echo 'make test                build and run every test'
 	@echo 'make fuzz                let libFuzzer (clang) loose on each target of tests/fuzz for a minute'
 	@echo 'make tsan                look for data races: loops, backends and people who chat, under ThreadSanitizer'
+	@echo 'make abi                 describe exported symbols and struct layouts anew (tests/abi), after a change that is meant'
 	@echo 'make build [PRESET=dev]  build only (dev, release, tsan, coverage, fuzz) into build/PRESET'
 	@echo 'make setup               install what the build needs (apt)'
 	@echo 'make fmt                 format the sources (needs clang-format)'
@@ -29,6 +30,10 @@ fuzz: setup
 
 tsan: setup
 	@scripts/tsan.sh
+
+abi: PRESET = release
+abi: build
+	@cmake --build build/release --target abi
 
 setup:
 	@scripts/setup.sh

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """junit_summary.py REPORT: what a ctest or pytest report says, in the words of scripts/test.sh.
 
-Prints "skipped: NAME: REASON" for each test that did not run, and "N passed, N failed, N skipped" as the last line.
+Prints "skipped: NAME: REASON" for each test that did not run, the lines of passed programs that begin with "note: ", and "N passed, N failed, N skipped" as the last line.
 """
+import re
 import sys
 import xml.etree.ElementTree as xml
 
@@ -26,6 +27,7 @@ def main(report):
             print(f"skipped: {name}: {reason(case, mark if mark is not None else case)}")
         else:
             passed += 1
+            print(*re.findall(r"^note: .*\n", case.findtext("system-out") or "", re.MULTILINE), sep="", end="")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
 
 

@@ -12,6 +12,7 @@ packages="
   libsodium-dev libsqlite3-dev libssl-dev libjwt-dev libjansson-dev libedit-dev
   check libsubunit-dev
   python3 python3-cffi python3-websockets python3-protobuf python3-pytest
+  g++ abigail-tools
   openssl procps ca-certificates git
 "
 

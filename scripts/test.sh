@@ -167,6 +167,8 @@ stage build-release build release || finish
 for label in purity unit fuzz contract; do
     if wanted $label && has_ctest dev $label; then stage $label run_ctest dev $label; fi
 done
+if wanted headers && has_ctest release headers; then stage headers run_ctest release headers; fi
+if wanted abi && has_ctest release abi; then stage abi run_ctest release abi; fi
 # The optimiser may call what the source does not.
 if wanted purity && has_ctest release purity; then stage purity-release run_ctest release purity; fi
 if wanted sim && [ -x build/dev/bin/chat-sim ]; then
