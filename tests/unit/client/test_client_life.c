@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "unit/client/folder.h"
+#include "unit/client/footprint.h"
 #include "unit/client/puppet.h"
 #include "unit/core/failing_allocator.h"
 #include "unit/core/run.h"
@@ -353,16 +354,6 @@ static uint64_t clock_wall(void *arg) {
   return 1700000000000 + ((test_clock *)arg)->elapsed_ms;
 }
 
-static unsigned thread_count(void) {
-  FILE *file = fopen("/proc/self/status", "r");
-  char line[256];
-  unsigned count = 0;
-  while (fgets(line, sizeof line, file))
-    if (sscanf(line, "Threads: %u", &count) == 1) break;
-  fclose(file);
-  return count;
-}
-
 static bool is_due(chat_client *client) {
   return chat_client_next_deadline_ms(client) == 0 || poll(&(struct pollfd){chat_client_io_fd(client), POLLIN, 0}, 1, 0) == 1;
 }
@@ -380,13 +371,13 @@ START_TEST(driven_by_the_caller) {
   test_clock time = {1000};
   chat_clock clock = {clock_elapsed, clock_wall, &time};
   chat_client_config config = {.size = sizeof config, .transport = &p->transport, .clock = &clock};
-  unsigned threads = thread_count();
+  footprint_threads threads = footprint_now();
   chat_client *client;
   ck_assert_int_eq(chat_client_new(CHAT_API_VERSION, &config, &client), 0);
   ck_assert_int_eq(chat_client_set(client, "caller-driven", "on"), 0);
   ck_assert_int_eq(chat_client_set(client, "token", "token"), 0);
   ck_assert_int_eq(chat_client_start(client), 0);
-  ck_assert_uint_eq(thread_count(), threads);
+  ck_assert_uint_eq(footprint_new_threads(&threads), 0);
   process_all(client);
   ch_server_message welcome = script_welcome(device_a, 1);
   welcome.tag = puppet_expect(p, CH_HELLO)->tag;
@@ -419,6 +410,82 @@ START_TEST(driven_by_the_caller) {
   puppet_expect(p, CH_HELLO);
   chat_client_free(client);
   puppet_free(p);
+}
+END_TEST
+
+/* What the client says next over a transport in memory; the test's thread is all there is. */
+static chat_bytes peer_hears(chat_client *client, chat_transport_peer *peer, uint32_t type) {
+  chat_transport_event event = {0};
+  for (int rounds = 0; rounds < 1000; rounds++) {
+    process_all(client);
+    chat_transport_peer_wait(peer, 0, &event);
+    if (event.type == type) return event.message;
+  }
+  ck_abort_msg("the other end sees no %u", type);
+  return (chat_bytes){0};
+}
+
+static void peer_says(chat_transport_peer *peer, ch_server_message message) {
+  ch_buf frame;
+  ch_buf_init(&frame, NULL, CHAT_FRAME_MAX);
+  ck_assert_int_eq(ch_server_message_encode(&message, &frame), 0);
+  ck_assert_int_eq(chat_transport_peer_send(peer, ch_buf_bytes(&frame)), 0);
+  ch_buf_fini(&frame);
+}
+
+/* The tag of the next message of that kind; those before it, and behind it in its frame, are passed over. */
+static uint64_t peer_hears_tag(chat_client *client, chat_transport_peer *peer, ch_client_op op) {
+  ch_arena arena;
+  ch_client_message message = {.op = 0};
+  ch_arena_init(&arena, NULL, 4096, 1024 * 1024);
+  while (message.op != op) {
+    chat_bytes rest = peer_hears(client, peer, CHAT_TRANSPORT_MESSAGE), bytes;
+    while (message.op != op && ch_frame_next(&rest, &bytes) == 0)
+      ck_assert_int_eq(ch_client_message_decode(bytes, &arena, &message), 0);
+  }
+  uint64_t tag = message.tag;
+  ch_arena_fini(&arena);
+  return tag;
+}
+
+/* The transport in memory, with both caches: the others are in unit/server/test_client_footprint.c. */
+START_TEST(driven_by_the_caller_over_memory_starts_no_thread) {
+  folder dir = folder_make();
+  for (int on_disk = 0; on_disk < 2; on_disk++) {
+    footprint_threads threads = footprint_now();
+    chat_client_config config = {.size = sizeof config};
+    chat_transport_peer *peer;
+    chat_client *client;
+    ck_assert_int_eq(chat_transport_mem_new(NULL, &config.transport, &peer), 0);
+    ck_assert_int_eq(chat_client_new(CHAT_API_VERSION, &config, &client), 0);
+    ck_assert_int_eq(chat_client_set(client, "caller-driven", "on"), 0);
+    ck_assert_int_eq(chat_client_set(client, "token", "token"), 0);
+    if (on_disk) ck_assert_int_eq(chat_client_set(client, "database", folder_path(&dir, "db")), 0);
+    ck_assert_int_eq(chat_client_start(client), 0);
+    peer_hears(client, peer, CHAT_TRANSPORT_OPEN);
+    ck_assert_int_eq(chat_transport_peer_accept(peer), 0);
+    ch_server_message welcome = script_welcome(device_a, 1);
+    welcome.tag = peer_hears_tag(client, peer, CH_HELLO);
+    peer_says(peer, welcome);
+    peer_says(peer, (ch_server_message){.tag = peer_hears_tag(client, peer, CH_SYNC), .op = CH_SYNC_REPLY, .u.sync_reply = {.position = 10}});
+    process_all(client);
+    client_expect_state(client, CHAT_STATE_LIVE);
+    ck_assert_int_eq(client_send(client, 1, "text"), 0);
+    peer_hears_tag(client, peer, CH_SEND);
+    ck_assert_uint_eq(footprint_new_threads(&threads), 0);
+    ck_assert_int_eq(footprint_locks() > 0, on_disk);
+    ck_assert_int_eq(chat_client_suspend(client, PUPPET_PATIENCE_MS), 0);
+    ck_assert_uint_eq(footprint_locks(), 0);
+    ck_assert_uint_eq(footprint_files(dir.path), 0);
+    peer_hears(client, peer, CHAT_TRANSPORT_CLOSED);
+    ck_assert_int_eq(chat_client_resume(client), 0);
+    peer_hears(client, peer, CHAT_TRANSPORT_OPEN);
+    ck_assert_uint_eq(footprint_new_threads(&threads), 0);
+    chat_client_free(client);
+    config.transport->vtable->free(config.transport->self);
+    chat_transport_peer_free(peer);
+  }
+  folder_remove(&dir);
 }
 END_TEST
 
@@ -522,6 +589,7 @@ int main(void) {
       {suspend_in_the_middle_of_work, 0},
       {suspend_keeps_its_deadline, 0},
       {driven_by_the_caller, 0},
+      {driven_by_the_caller_over_memory_starts_no_thread, 0},
       {driven_by_the_caller_many_replies, 0},
       {process_gives_up_its_turn, 0},
       {several_in_a_process, 0},
