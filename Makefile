@@ -1,7 +1,7 @@
 # Thin: two commands, each doing all the set-up on a fresh Debian 12. The build itself is CMake (see CMakePresets.json).
 PRESET ?= dev
 
-.PHONY: help run test fuzz tsan abi setup build fmt clean
+.PHONY: help run test fuzz tsan abi bench bench-full setup build fmt clean
 
 help:
 	@echo 'make run                 build, start chatd, replay a chat through it and prove the result'
@@ -10,6 +10,7 @@ help:
 	@echo 'make fuzz                let libFuzzer (clang) loose on each target of tests/fuzz for a minute'
 	@echo 'make tsan                look for data races: loops, backends and people who chat, under ThreadSanitizer'
 	@echo 'make abi                 describe exported symbols and struct layouts anew (tests/abi), after a change that is meant'
+	@echo 'make bench [SCENARIO=…]  measure chatd beside bare baselines, in ten minutes; bench-full: at full size'
 	@echo 'make build [PRESET=dev]  build only (dev, release, tsan, coverage, fuzz) into build/PRESET'
 	@echo 'make setup               install what the build needs (apt)'
 	@echo 'make fmt                 format the sources (needs clang-format)'
@@ -34,6 +35,14 @@ tsan: setup
 abi: PRESET = release
 abi: build
 	@cmake --build build/release --target abi
+
+# Long and with others beside it a figure is worth little: on a quiet machine.
+bench bench-full: PRESET = release
+bench: build
+	@python3 bench/run.py $(SCENARIO)
+
+bench-full: build
+	@python3 bench/run.py --full $(SCENARIO)
 
 setup:
 	@scripts/setup.sh

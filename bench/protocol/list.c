@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "protocol/list.h"
+
+#include <string.h>
+
+static const bench_protocol *const all[] = {&protocol_chat, &protocol_raw};
+
+const bench_protocol *protocol_find(const char *name) {
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (!strcmp(all[i]->name, name)) return all[i];
+  return NULL;
+}
