@@ -13,12 +13,14 @@
 static const char usage[] = "usage: load --port PORT [OPTION]...\n"
                             "  --port PORT         of the server, on 127.0.0.1\n"
                             "  --protocol NAME     chat, raw: what it speaks (chat)\n"
-                            "  --workload NAME     pairs, group: who sends when (pairs)\n"
+                            "  --workload NAME     pairs, group, idle, feed, reconnect, slow, garbage: who sends when (pairs)\n"
                             "  --clients N         connections (100)\n"
                             "  --first-user N      number of the first one's user (0): processes beside each other need different ones\n"
                             "  --room N            members of a group (256)\n"
                             "  --talkers N         of them send (1)\n"
                             "  --window N          messages in flight, of each pair or talker (1)\n"
+                            "  --count N           messages of each client, of feed and reconnect (100)\n"
+                            "  --online N          members of each room who connect, the first ones (0: all)\n"
                             "  --rate R            open loop: messages a second in all, whatever came back (0: closed loop)\n"
                             "  --body N            bytes of a message (128)\n"
                             "  --warm S            seconds before it counts (1)\n"
@@ -26,6 +28,8 @@ static const char usage[] = "usage: load --port PORT [OPTION]...\n"
                             "  --watch PID         a process of the server, with its descendants; may be repeated\n"
                             "  --connecting N      handshakes at a time (64)\n"
                             "  --sources N         come from 127.0.0.1 to 127.0.0.N in turn (0: any)\n"
+                            "  --narrow            sockets with little room and small segments, as over a slow network\n"
+                            "  --hold              at the end of the warm-up print \"ready\" and wait for a line on standard input\n"
                             "  --tls               over TLS; the certificate is not checked\n";
 
 static load_config defaults(void) {
@@ -36,6 +40,7 @@ static load_config defaults(void) {
                        .room_size = 256,
                        .talkers = 1,
                        .window = 1,
+                       .count = 100,
                        .body_len = 128,
                        .warm_s = 1,
                        .steady_s = 5,
@@ -72,7 +77,8 @@ static const struct option names[] = {
     {"port", 1, NULL, 'p'},       {"protocol", 1, NULL, 'P'},   {"workload", 1, NULL, 'w'}, {"clients", 1, NULL, 'c'},
     {"first-user", 1, NULL, 'f'}, {"room", 1, NULL, 'r'},       {"talkers", 1, NULL, 't'},  {"window", 1, NULL, 'W'},
     {"rate", 1, NULL, 'R'},       {"body", 1, NULL, 'b'},       {"warm", 1, NULL, 'a'},     {"seconds", 1, NULL, 's'},
-    {"watch", 1, NULL, 'x'},      {"connecting", 1, NULL, 'k'}, {"sources", 1, NULL, 'S'},  {"tls", 0, NULL, 'T'},
+    {"watch", 1, NULL, 'x'},      {"connecting", 1, NULL, 'k'}, {"sources", 1, NULL, 'S'},  {"count", 1, NULL, 'n'},
+    {"online", 1, NULL, 'o'},     {"narrow", 0, NULL, 'N'},     {"hold", 0, NULL, 'H'},     {"tls", 0, NULL, 'T'},
     {"help", 0, NULL, 'h'},       {NULL, 0, NULL, 0},
 };
 
@@ -86,6 +92,10 @@ static void take_option(load_config *config, int name, const char *value) {
   case 'r': config->room_size = whole(value); break;
   case 't': config->talkers = whole(value); break;
   case 'W': config->window = whole(value); break;
+  case 'n': config->count = whole(value); break;
+  case 'o': config->members_online = whole(value); break;
+  case 'N': config->narrow = true; break;
+  case 'H': config->hold = true; break;
   case 'R': config->rate = real(value); break;
   case 'b': config->body_len = whole(value); break;
   case 'a': config->warm_s = real(value); break;

@@ -18,6 +18,13 @@ static bool bind_source(int fd, in_addr_t source) {
   return bind(fd, (struct sockaddr *)&from, sizeof from) == 0;
 }
 
+/* On loopback a segment has 64 KiB, and ten of them (1.3 MB) wait in the kernel for each one who does not read. */
+static void make_narrow(int fd) {
+  int room_len = 4096, segment_len = 1460;
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room_len, sizeof room_len);
+  setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment_len, sizeof segment_len);
+}
+
 static bool start_tls(bench_channel *channel, SSL_CTX *context) {
   channel->tls = SSL_new(context);
   if (!channel->tls || !SSL_set_fd(channel->tls, channel->fd)) return false;
@@ -25,12 +32,13 @@ static bool start_tls(bench_channel *channel, SSL_CTX *context) {
   return true;
 }
 
-bool channel_open(bench_channel *channel, const struct sockaddr_in *peer, in_addr_t source, SSL_CTX *tls) {
+bool channel_open(bench_channel *channel, const struct sockaddr_in *peer, in_addr_t source, SSL_CTX *tls, bool narrow) {
   int on = 1;
   channel->tls = NULL;
   channel->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (channel->fd < 0) return false;
   setsockopt(channel->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (narrow) make_narrow(channel->fd);
   if (source && !bind_source(channel->fd, source)) return false;
   if (connect(channel->fd, (const struct sockaddr *)peer, sizeof *peer) && errno != EINPROGRESS) return false;
   return !tls || start_tls(channel, tls);

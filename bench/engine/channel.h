@@ -16,8 +16,9 @@ typedef struct bench_channel {
 /* What is no count of bytes. */
 enum { CHANNEL_AGAIN = -1, CHANNEL_FAILED = -2 };
 
-/* Begins to connect. source: the address to come from (loopback has 2^24, each with its own ports); 0: any. false: errno. */
-bool channel_open(bench_channel *channel, const struct sockaddr_in *peer, in_addr_t source, SSL_CTX *tls);
+/* Begins to connect. source: the address to come from (loopback has 2^24, each with its own ports); 0: any. narrow: with little room and small segments, as over a slow
+ * network. false: errno. */
+bool channel_open(bench_channel *channel, const struct sockaddr_in *peer, in_addr_t source, SSL_CTX *tls, bool narrow);
 void channel_close(bench_channel *channel);
 /* 0 where a TCP connection is there, else the errno that ended it. */
 int channel_error(const bench_channel *channel);

@@ -2,6 +2,7 @@
 #include "engine/client.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -48,11 +49,10 @@ static void watch(bench_client *client, int operation) {
 
 void client_connect(bench_client *client) {
   bench_load *load = client->load;
-  if (!channel_open(&client->channel, &load->config.peer, source_of(client), load->config.tls))
+  if (!channel_open(&client->channel, &load->config.peer, source_of(client), load->config.tls, load->config.narrow))
     load_fail("client %u: no connection: %s", client->index, strerror(errno));
   client->state = CLIENT_CONNECTING;
   load->connecting_count++;
-  load->connected_count++;
   watch(client, EPOLL_CTL_ADD);
 }
 
@@ -62,9 +62,8 @@ void client_close(bench_client *client) {
   if (client->state < CLIENT_READY) load->connecting_count--;
   if (client->state >= CLIENT_READY) load->ready_count--;
   if (client->state >= CLIENT_JOINED) load->joined_count--;
-  load->connected_count--;
   client->state = CLIENT_CLOSED;
-  client->awaits_room = false;
+  client->awaits_room = client->deaf = false;
   channel_close(&client->channel);
   ch_timer_heap_clear(&load->timers, &client->timer);
   ch_buf_fini(&client->in);
@@ -75,7 +74,7 @@ void client_close(bench_client *client) {
 
 static void lost(bench_client *client, const char *why) {
   const bench_workload *workload = client->load->config.workload;
-  if (!workload->lost) load_fail("client %u (state %d): %s", client->index, (int)client->state, why);
+  if (!workload->lost || client->load->phase < LOAD_WARM) load_fail("client %u (state %d): %s", client->index, (int)client->state, why);
   client_close(client);
   workload->lost(client);
 }
@@ -175,9 +174,9 @@ static void take_with_rest(bench_client *client, const uint8_t *bytes, size_t le
   if (!client->in.len) empty(&client->in);
 }
 
-static void readable(bench_client *client) {
+static void read_some(bench_client *client, size_t len_max) {
   static uint8_t bytes[READ_LEN]; /* one thread, one read at a time */
-  ssize_t len = channel_read(&client->channel, bytes, sizeof bytes);
+  ssize_t len = channel_read(&client->channel, bytes, len_max);
   if (client->channel.tls && client->out.len) client_touch(client); /* the handshake may have gone on */
   if (len == CHANNEL_AGAIN) return;
   if (len <= 0) {
@@ -193,13 +192,22 @@ static void readable(bench_client *client) {
   if (client->state != CLIENT_CLOSED && used < (size_t)len) ch_buf_put(&client->in, ch_bytes_of(bytes + used, (size_t)len - used));
 }
 
+void client_sip(bench_client *client, size_t len) {
+  if (client->state >= CLIENT_OPEN) read_some(client, len < READ_LEN ? len : READ_LEN);
+}
+
+void client_turn_deaf(bench_client *client) {
+  client->deaf = true;
+  watch(client, EPOLL_CTL_MOD);
+}
+
 void client_event(bench_client *client, uint32_t events) {
   if (client->state == CLIENT_CONNECTING && events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) {
     connected(client);
     return;
   }
   if (client->state != CLIENT_CLOSED && events & EPOLLOUT) client_touch(client);
-  if (client->state != CLIENT_CLOSED && events & (EPOLLIN | EPOLLERR | EPOLLHUP)) readable(client);
+  if (client->state != CLIENT_CLOSED && events & (EPOLLIN | EPOLLERR | EPOLLHUP)) read_some(client, READ_LEN);
 }
 
 /* ------------------------------------------------------------------------------------------------ what goes out */
@@ -277,6 +285,21 @@ void client_received(bench_client *client, ch_bytes body) {
     if (stamp.start_ns >= load->figures.begin_ns) histogram_record(&load->figures.latency, load->now_ns - stamp.start_ns);
   }
   if (load->config.workload->received) load->config.workload->received(client, &stamp);
+}
+
+void client_accepted(bench_client *client) {
+  const bench_workload *workload = client->load->config.workload;
+  if (workload->accepted) workload->accepted(client);
+}
+
+void client_fault(bench_client *client, const char *format, ...) {
+  char text[256];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (!client->load->config.workload->lost) load_fail("client %u: %s", client->index, text);
+  client->load->figures.fault_count++;
 }
 
 void client_tick_at(bench_client *client, uint64_t elapsed_ms) {

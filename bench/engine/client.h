@@ -67,6 +67,10 @@ void client_ready(bench_client *client);
 void client_joined(bench_client *client);
 /* A body of the room came that another member sent. */
 void client_received(bench_client *client, ch_bytes body);
+/* A message of one's own is durable and in its place (where the protocol can tell). */
+void client_accepted(bench_client *client);
+/* The server said no to something. Fails the load, unless its workload can lose clients: then it is counted. */
+void client_fault(bench_client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Has `tick` called at this time (elapsed ms), replacing an earlier wish. */
 void client_tick_at(bench_client *client, uint64_t elapsed_ms);
 
@@ -75,6 +79,10 @@ void client_tick_at(bench_client *client, uint64_t elapsed_ms);
 void client_connect(bench_client *client);
 /* Ends the connection now; reports nothing. */
 void client_close(bench_client *client);
+/* Of a slow reader: reads at most so much now, whatever more there is. */
+void client_sip(bench_client *client, size_t len);
+/* From now on it is a slow reader: what comes is left in the socket, but for client_sip. */
+void client_turn_deaf(bench_client *client);
 /* What epoll says of its socket. */
 void client_event(bench_client *client, uint32_t events);
 /* Writes what waits, as far as the socket takes it. */

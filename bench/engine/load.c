@@ -3,6 +3,7 @@
 #include "engine/load.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "protocol/protocol.h"
 #include "workload/workload.h"
 
-enum { EVENTS_MAX = 512, STALL_S = 60 };
+enum { EVENTS_MAX = 512, STALL_S = 60, HOLD_NS = 10000000 };
 static const size_t out_max = 64u << 20, in_max = 64u << 20;
 
 void load_fail(const char *format, ...) {
@@ -49,6 +50,18 @@ static void make_client(bench_load *load, uint32_t index) {
   ch_buf_init(&client->out, NULL, out_max);
 }
 
+static bool is_online(const bench_client *client) {
+  uint32_t online = client->load->config.members_online;
+  return !client->room || !online || client_member(client) < online;
+}
+
+static uint32_t count_online(const bench_load *load) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < load->config.client_count; i++)
+    count += is_online(&load->clients[i]);
+  return count;
+}
+
 static void make_rooms(bench_load *load, uint32_t size) {
   if (!size) return;
   load->room_count = load->config.client_count / size;
@@ -69,10 +82,12 @@ static void make(bench_load *load, const load_config *config) {
   for (uint32_t i = 0; i < config->client_count; i++)
     make_client(load, i);
   make_rooms(load, config->workload->room_size(load));
+  load->online_count = count_online(load);
   load->now_ns = load->heard_ns = clock_now_ns();
 }
 
 static void unmake(bench_load *load) {
+  if (load->config.workload->end) load->config.workload->end(load);
   for (uint32_t i = 0; i < load->config.client_count; i++)
     client_free(&load->clients[i]);
   free(load->clients);
@@ -85,15 +100,15 @@ static void unmake(bench_load *load) {
 /* ------------------------------------------------------------------------------------------------ phases */
 
 static void connect_more(bench_load *load) {
-  uint32_t next = load->connected_count;
-  while (next < load->config.client_count && load->connecting_count < load->config.connecting_max)
-    client_connect(&load->clients[next++]);
+  for (; load->connect_next < load->config.client_count && load->connecting_count < load->config.connecting_max; load->connect_next++)
+    if (is_online(&load->clients[load->connect_next])) client_connect(&load->clients[load->connect_next]);
 }
 
 static void enter_join(bench_load *load) {
   load->phase = LOAD_JOIN;
   for (uint32_t i = 0; i < load->config.client_count; i++) {
     bench_client *client = &load->clients[i];
+    if (!is_online(client)) continue;
     if (!client->room) client_joined(client);
     if (client->room) load->config.protocol->join(client);
     client_touch(client);
@@ -120,6 +135,7 @@ static void enter_steady(bench_load *load) {
   load->figures.client_cpu_ns = own_cpu_ns();
   load->figures.begin_ns = clock_now_ns();
   load->phase_end_ns = load->figures.begin_ns + (uint64_t)(load->config.steady_s * 1e9);
+  if (load->config.workload->steady) load->config.workload->steady(load);
 }
 
 void load_finish(bench_load *load) {
@@ -130,12 +146,25 @@ void load_finish(bench_load *load) {
   load->phase = LOAD_DONE;
 }
 
+/* Whoever runs several loads beside each other, or measures something between, lets them go on by a line. */
+static bool may_go_on(bench_load *load) {
+  if (!load->config.hold) return true;
+  if (!load->held) {
+    puts("ready");
+    fflush(stdout);
+    load->held = true;
+  }
+  load->heard_ns = load->now_ns;
+  struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+  return poll(&input, 1, 0) > 0;
+}
+
 static void next_phase(bench_load *load) {
-  uint32_t all = load->config.client_count;
+  uint32_t all = load->online_count;
   if (load->phase == LOAD_CONNECT) connect_more(load);
   if (load->phase == LOAD_CONNECT && load->ready_count == all) enter_join(load);
   if (load->phase == LOAD_JOIN && load->joined_count == all) enter_warm(load);
-  if (load->phase == LOAD_WARM && load->now_ns >= load->phase_end_ns) enter_steady(load);
+  if (load->phase == LOAD_WARM && load->now_ns >= load->phase_end_ns && may_go_on(load)) enter_steady(load);
   if (load->phase == LOAD_STEADY && load->now_ns >= load->phase_end_ns) load_finish(load);
 }
 
@@ -196,7 +225,8 @@ static void turn(bench_load *load) {
   next_phase(load);
   uint64_t deadline_ns = earlier(run_workload(load), next_timer_ns(load));
   flush_dirty(load);
-  if (load->phase >= LOAD_WARM) deadline_ns = earlier(deadline_ns, load->phase_end_ns);
+  if (load->phase >= LOAD_WARM)
+    deadline_ns = earlier(deadline_ns, load->held && load->phase == LOAD_WARM ? load->now_ns + HOLD_NS : load->phase_end_ns);
   if (load->phase == LOAD_DONE) return;
   wait_until(load, earlier(deadline_ns, load->now_ns + CLOCK_SECOND_NS));
   run_timers(load);
@@ -215,8 +245,8 @@ static void report(const bench_load *load, FILE *out) {
   const process_usage *begin = &figures->server_begin, *end = &figures->server_end;
   fprintf(out, "{\"protocol\": \"%s\", \"workload\": \"%s\", \"clients\": %u, \"window\": %u, \"rate\": %.1f", load->config.protocol->name,
           load->config.workload->name, load->config.client_count, load->config.window, load->config.rate);
-  fprintf(out, ", \"seconds\": %.6f, \"sent\": %llu, \"received\": %llu", seconds(figures->end_ns - figures->begin_ns),
-          (unsigned long long)figures->sent, (unsigned long long)figures->received);
+  fprintf(out, ", \"seconds\": %.6f, \"sent\": %llu, \"received\": %llu, \"faults\": %llu", seconds(figures->end_ns - figures->begin_ns),
+          (unsigned long long)figures->sent, (unsigned long long)figures->received, (unsigned long long)figures->fault_count);
   fprintf(out, ", \"server_cpu_s\": %.6f, \"server_user_s\": %.2f, \"server_system_s\": %.2f", seconds(end->cpu_ns - begin->cpu_ns),
           seconds(end->user_ns - begin->user_ns), seconds(end->system_ns - begin->system_ns));
   fprintf(out, ", \"server_rss_bytes\": %llu, \"server_processes\": %zu, \"client_cpu_s\": %.6f", (unsigned long long)end->rss_bytes,

@@ -4,7 +4,7 @@
  *
  *   CONNECT  clients connect and log in, some at a time       → JOIN when all are ready
  *   JOIN     rooms are entered                                → WARM when all are in
- *   WARM     the workload runs, nothing counts                → STEADY after config.warm_s
+ *   WARM     the workload runs, nothing counts                → STEADY after config.warm_s (and, where config.hold, when it is told to go on)
  *   STEADY   what happens now is what is reported             → DONE after config.steady_s, or when the workload says so
  */
 #ifndef BENCH_LOAD_H
@@ -34,13 +34,17 @@ typedef struct load_config {
   uint32_t sources;    /* addresses 127.0.0.2 and on that clients come from in turn; 0: any */
   uint32_t first_user; /* number of the first client's user */
   uint32_t client_count;
-  uint32_t room_size; /* members of a group */
-  uint32_t talkers;   /* members of a group who send */
-  uint32_t window;    /* messages in flight */
-  double rate;        /* messages a second in all, open loop; 0: closed loop */
+  uint32_t room_size;      /* members of a group */
+  uint32_t members_online; /* of each room, the first ones: the others' users have no connection; 0: all */
+  uint32_t talkers;        /* members of a group who send */
+  uint32_t window;         /* messages in flight */
+  uint32_t count;          /* messages of each client: of workloads that end by themselves */
+  double rate;             /* messages a second in all, open loop; 0: closed loop */
   size_t body_len;
   double warm_s, steady_s;
   uint32_t connecting_max;        /* handshakes at a time */
+  bool narrow;                    /* sockets with little room and small segments, as over a slow network */
+  bool hold;                      /* at the end of WARM say "ready" and wait for a line on standard input */
   pid_t watch[PROCESS_ROOTS_MAX]; /* processes of the server */
   size_t watch_count;
 } load_config;
@@ -49,6 +53,7 @@ typedef struct load_config {
 typedef struct load_figures {
   uint64_t begin_ns, end_ns;
   uint64_t sent, received; /* messages; bodies at those who did not send them */
+  uint64_t fault_count;    /* client_fault, of the whole load */
   bench_histogram latency; /* from the start that was meant to each receipt */
   process_usage server_begin, server_end;
   machine_usage machine_begin, machine_end;
@@ -59,10 +64,12 @@ typedef struct bench_load {
   load_config config;
   load_phase phase;
   int epoll;
+  bool held; /* "ready" was said */
   uint64_t now_ns;
   bench_client *clients;
   bench_room *rooms;
-  uint32_t room_count, connected_count, connecting_count, ready_count, joined_count;
+  uint32_t room_count, online_count; /* online: clients that are to have a connection */
+  uint32_t connect_next, connecting_count, ready_count, joined_count;
   bench_client *dirty;
   ch_timer_heap timers;
   uint64_t phase_end_ns;

@@ -197,6 +197,7 @@ static void take_event(bench_client *client, const chat_row *row, ch_arena *aren
   state->cursor = row->seq;
   if (!memcmp(row->device_id, state->device_id, 16)) {
     state->ended = row->client_seq;
+    if (row->type == CHAT_TYPE_MESSAGE) client_accepted(client);
   } else if (row->type == CHAT_TYPE_MESSAGE) {
     take_message(client, row, arena);
   }
@@ -257,10 +258,10 @@ static void take_welcome(bench_client *client, const ch_welcome *welcome) {
   client_tick_at(client, load_now_ms(client->load) + state->heartbeat_ms);
 }
 
-static void take_answer(const bench_client *client, const ch_answer *answer) {
+static void take_answer(bench_client *client, const ch_answer *answer) {
   if (answer->code != CH_ACCEPTED)
-    load_fail("client %u: message %llu got answer %d, error %d", client->index, (unsigned long long)answer->client_seq, (int)answer->code,
-              (int)answer->error);
+    client_fault(client, "message %llu got answer %d, error %d", (unsigned long long)answer->client_seq, (int)answer->code,
+                 (int)answer->error);
 }
 
 static void take(bench_client *client, const ch_server_message *message, ch_arena *arena) {
@@ -270,10 +271,9 @@ static void take(bench_client *client, const ch_server_message *message, ch_aren
   case CH_RANGE_REPLY: take_range(client, &message->u.range_reply, arena); break;
   case CH_LIVE: take_live(client, &message->u.live, arena); break;
   case CH_ANSWER: take_answer(client, &message->u.answer); break;
-  case CH_ERROR:
-    load_fail("client %u: error %d to request %llu", client->index, (int)message->u.error.code, (unsigned long long)message->tag);
-  case CH_VERDICT: load_fail("client %u: verdict %d, error %d", client->index, (int)message->u.verdict.code, (int)message->u.verdict.error);
-  case CH_GOODBYE: load_fail("client %u: goodbye %d", client->index, (int)message->u.goodbye.code);
+  case CH_ERROR: client_fault(client, "error %d to request %llu", (int)message->u.error.code, (unsigned long long)message->tag); break;
+  case CH_VERDICT: client_fault(client, "verdict %d, error %d", (int)message->u.verdict.code, (int)message->u.verdict.error); break;
+  case CH_GOODBYE: client_fault(client, "goodbye %d", (int)message->u.goodbye.code); break;
   default: break; /* receipts, heartbeats, presence: decoded, and no more is to be done with them here */
   }
 }

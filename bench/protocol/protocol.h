@@ -4,7 +4,7 @@
  * protocol turns "send this body into your room" into bytes and bytes into "this body came".
  *
  *   the engine calls       open → (bytes come: message) … client_ready → join → client_joined → send, message, turn … tick
- *   a protocol calls       client_put to write, client_ready, client_joined, client_received, client_tick_at, and load_fail for what may not happen
+ *   a protocol calls       client_put to write, client_ready, client_joined, client_received, client_accepted, client_tick_at, and load_fail for what may not happen
  *
  * All calls are on one thread. Bodies are printable text of config.body_len bytes, so that they fit into JSON and XML as they are.
  */

@@ -10,7 +10,10 @@ static void path(const bench_client *client, char *path, size_t len) {
 
 /* What is shorter than a stamp is an acknowledgement (relay_ack). */
 static size_t message(bench_client *client, ch_bytes bytes) {
-  if (bytes.len >= STAMP_LEN) client_received(client, bytes);
+  if (bytes.len >= STAMP_LEN)
+    client_received(client, bytes);
+  else
+    client_accepted(client);
   return bytes.len;
 }
 

@@ -2,6 +2,7 @@
 """A run of the load generator (bench/load.c): options in, figures out."""
 
 import json
+import select
 import subprocess
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ GRACE_S = 240  # beyond warm-up and window: to connect, to enter rooms
 
 
 def command(bench, server, **options):
-    options = {"port": server.port, "protocol": server.protocol, **options}
+    options = {"port": server.port, "protocol": server.protocol, **({"tls": True} if server.tls else {}), **options}
     arguments = [f"--{name.replace('_', '-')}" if value is True else f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     return [bench.program("bench/load"), *arguments, *(f"--watch={pid}" for pid in server.pids)]
 
@@ -42,13 +43,57 @@ class Figures(SimpleNamespace):
         return self.client_cpu_s / self.seconds
 
 
+class HeldLoad:
+    """A load beside others: it connects, warms up, says that it is ready and goes on when it is told to.
+
+        with HeldLoad(bench, server, workload="idle", clients=1000) as load:
+            load.wait_ready()
+            figures = load.finish()
+    """
+
+    def __init__(self, bench, server, **options):
+        self.server = server
+        options = {"warm": bench.warm_s, "seconds": bench.steady_s, "hold": True, **options}
+        self.timeout_s = GRACE_S + float(options["seconds"])
+        self.process = subprocess.Popen(command(bench, server, **options), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait_ready(self):
+        """All are connected and in their rooms."""
+        if not select.select([self.process.stdout], [], [], GRACE_S)[0] or self.process.stdout.readline() != "ready\n":
+            self.fail()
+
+    def go(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+
+    def figures(self):
+        out, error = self.process.communicate(timeout=self.timeout_s)
+        if self.process.returncode != 0:
+            raise RuntimeError(f"{error.strip()}\n{self.server.log()}".strip())
+        return Figures(**json.loads(out))
+
+    def finish(self):
+        self.go()
+        return self.figures()
+
+    def fail(self):
+        self.process.kill()
+        raise RuntimeError(f"{self.process.communicate()[1].strip()}\n{self.server.log()}".strip() or "a load did not get ready")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
 def run(bench, server, **options):
     """Figures of one load. RuntimeError: it did not run as meant."""
-    options = {"warm": bench.warm_s, "seconds": bench.steady_s, **options}
-    done = subprocess.run(command(bench, server, **options), capture_output=True, text=True, timeout=GRACE_S + float(options["seconds"]))
-    if done.returncode != 0:
-        raise RuntimeError(f"{done.stderr.strip()}\n{server.log()}".strip())
-    figures = Figures(**json.loads(done.stdout))
-    if not figures.received:
+    with HeldLoad(bench, server, **options) as load:
+        load.wait_ready()
+        figures = load.finish()
+    if not figures.received and options["workload"] in ("pairs", "group"):
         raise RuntimeError(f"nothing came in {figures.seconds:.1f} s")
     return figures

@@ -25,6 +25,7 @@ class Server:
     """A process that says "listening at port N" on its standard output."""
 
     protocol = None  # the load's name for what it speaks
+    tls = False
 
     def __init__(self, bench):
         self.bench = bench
@@ -82,6 +83,21 @@ class Chatd(Server):
 
     def command(self):
         return [self.bench.program("bin/chatd"), f"--data={self.folder}/data", *CHATD_OPTIONS, *self.options]
+
+
+class TlsChatd(Chatd):
+    """With a certificate that it has made itself."""
+
+    tls = True
+
+    def start(self):
+        self.key, self.certificate = f"{self.folder}/key.pem", f"{self.folder}/certificate.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=127.0.0.1",
+                        "-keyout", self.key, "-out", self.certificate], check=True, capture_output=True)
+        super().start()
+
+    def command(self):
+        return [*super().command(), f"--tls-cert={self.certificate}", f"--tls-key={self.key}"]
 
 
 class Relay(Server):

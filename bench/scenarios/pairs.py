@@ -2,7 +2,7 @@
 """50 pairs who play balls of 128 bytes: one in flight until the partner has it (pairs_1), 32 (pairs_32)."""
 
 from runner.load import run
-from runner.server import Chatd, Relay
+from runner.server import Chatd, Relay, TlsChatd
 from scenarios.beside import measure_beside, report_latency, report_machine
 
 LOAD = {"workload": "pairs", "clients": 100, "body": 128}
@@ -24,4 +24,10 @@ def pairs_32(bench):
         measure_beside(bench, "pairs_32", "message", "<= 16", server, baseline, **LOAD, window=32)
 
 
-SCENARIOS = {"pairs_1": pairs_1, "pairs_32": pairs_32}
+def pairs_1_tls(bench):
+    """Over TLS; the baseline is as bare as ever."""
+    with TlsChatd(bench) as server, Relay(bench, "relay_ack") as baseline:
+        measure_beside(bench, "pairs_1 TLS", "message", None, server, baseline, **LOAD, window=1)
+
+
+SCENARIOS = {"pairs_1": pairs_1, "pairs_32": pairs_32, "pairs_1_tls": pairs_1_tls}

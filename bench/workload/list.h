@@ -9,5 +9,15 @@
 extern const bench_workload workload_pairs;
 /* Rooms of config.room_size; config.talkers of its members send, each with config.window messages in flight until all others have them. */
 extern const bench_workload workload_group;
+/* Nobody says anything: sessions, and their heartbeats. */
+extern const bench_workload workload_idle;
+/* Rooms of two; config.count messages by each first member, config.window at a time until they are durable. Ends when all are. */
+extern const bench_workload workload_feed;
+/* Rooms of two, who go offline when they have been there once. In the steady window all come back at once; ends when each has received config.count. */
+extern const bench_workload workload_reconnect;
+/* Rooms of config.room_size; the first of each sends, at the load's rate over all rooms, the others read far more slowly than that. */
+extern const bench_workload workload_slow;
+/* Clients that send what no client may, at the load's rate; each comes back when it was thrown out. */
+extern const bench_workload workload_garbage;
 
 #endif

@@ -11,14 +11,20 @@ typedef struct bench_workload {
   uint32_t (*room_size)(const bench_load *load);
   /* All are in their rooms. May be NULL. */
   void (*begin)(bench_load *load);
+  /* The steady window has begun. May be NULL. */
+  void (*steady)(bench_load *load);
+  /* A message of this client is durable (client_accepted). May be NULL. */
+  void (*accepted)(bench_client *client);
   /* A body came; it was counted. May be NULL. */
   void (*received)(bench_client *client, const bench_stamp *stamp);
   /* Once a turn: what is due by now; the time of the next thing, or CLOCK_NEVER_NS. May be NULL. */
   uint64_t (*due)(bench_load *load, uint64_t now_ns);
-  /* The connection of a client was lost; NULL: that may not happen. */
+  /* The connection of a client was lost, at WARM or later; NULL: that may not happen. */
   void (*lost)(bench_client *client);
   /* Figures of its own: `, "name": value` each. May be NULL. */
   void (*report)(const bench_load *load, FILE *out);
+  /* Frees what load->workload_state holds (itself is freed by the load). May be NULL. */
+  void (*end)(bench_load *load);
 } bench_workload;
 
 /* By name; NULL: there is none. workload/list.c */
