@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the benchmarks (called by `make bench`), prints their table and writes build/bench/results.json.
 
-    bench/run.py [--full | --smoke] [--build build/release] [SCENARIO...]
+    bench/run.py [--full | --smoke] [--build build/release] [--output build/bench] [SCENARIO...]
 
 --full: the sizes of the goals. Without it the sizes are smaller where the full ones take long (a row says so) and all is done within ten minutes.
 --smoke: each program once, as small as can be; figures mean nothing.
@@ -45,6 +45,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     parser.add_argument("--build", default=ROOT / "build" / "release", help="where the programs are")
+    parser.add_argument("--output", default=ROOT / "build" / "bench", type=pathlib.Path, help="where results.json goes")
     parser.add_argument("--full", action="store_true", help="the sizes of the goals")
     parser.add_argument("--smoke", action="store_true", help="as small as can be; figures mean nothing")
     arguments = parser.parse_args()
@@ -56,7 +57,7 @@ def parse():
 
 def main():
     arguments = parse()
-    output = ROOT / "build" / "bench"
+    output = arguments.output
     output.mkdir(parents=True, exist_ok=True)
     failed = []
     with tempfile.TemporaryDirectory(dir=output, prefix="run-") as folder:

@@ -181,5 +181,7 @@ if wanted bindings && has_tests tests/bindings; then
     stage bindings-asan run_scripts_in_asan tests/bindings
     stage bindings run_scripts release tests/bindings
 fi
+# Each program of the benchmarks runs, as small as can be; no figure is judged.
+if wanted bench; then stage bench /usr/bin/python3 scripts/check_bench.py build/release; fi
 if wanted install && has_ctest release install; then stage install run_ctest release install; fi
 finish
