@@ -176,6 +176,7 @@ if wanted sim && [ -x build/dev/bin/chat-sim ]; then
     stage sim run_sim release "$sim_seeds"
     stage sim-rules build/release/bin/chat-sim-rules --table "$sim_rules_seeds"
 fi
+if wanted model; then stage model build/release/bin/chat-model; fi
 if wanted integration && has_tests tests/integration; then stage integration run_scripts dev tests/integration; fi
 if wanted bindings && has_tests tests/bindings; then
     stage bindings-asan run_scripts_in_asan tests/bindings

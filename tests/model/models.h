@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* models.h - every model, each in the file of its name. */
+#ifndef MODEL_MODELS_H
+#define MODEL_MODELS_H
+
+#include "core/rule.h"
+#include "model/checker.h"
+
+extern const model model_sending;
+extern const model model_takeover;
+
+#endif
