@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/tls_policy.h"
 
 int ch_tls_trust_init(ch_tls_trust *trust, const char *ca_file, const char *pin_sha256) {
   *trust = (ch_tls_trust){.has_pin = pin_sha256 != NULL, .pin_alone = ca_file && strcmp(ca_file, "none") == 0};
@@ -57,15 +58,23 @@ static bool set_host(SSL_CTX *context, const char *host) {
   return X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1 || X509_VERIFY_PARAM_set1_host(param, host, 0) == 1;
 }
 
+/* Without tickets two connections of a client cannot be told to be one's by who looks on. */
+static bool harden(SSL_CTX *context) {
+  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
+  SSL_CTX_set_security_level(context, CH_TLS_SECURITY_LEVEL);
+  return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) == 1 && SSL_CTX_set_cipher_list(context, CH_TLS_CIPHERS) == 1 &&
+         SSL_CTX_set1_groups_list(context, CH_TLS_GROUPS) == 1;
+}
+
 int ch_tls_context_new(ch_tls_trust *trust, const char *ca_file, const char *host, SSL_CTX **context) {
   *context = SSL_CTX_new(TLS_client_method());
   if (!*context) return CHAT_E_NOMEM;
-  SSL_CTX_set_min_proto_version(*context, TLS1_2_VERSION);
+  bool is_set = harden(*context);
   SSL_CTX_set_app_data(*context, trust);
   SSL_CTX_set_info_callback(*context, follow_handshake);
   SSL_CTX_set_verify(*context, SSL_VERIFY_PEER, NULL);
   SSL_CTX_set_cert_verify_callback(*context, verify, trust);
-  bool is_set = set_authorities(*context, trust, ca_file) && set_host(*context, host);
+  is_set = is_set && set_authorities(*context, trust, ca_file) && set_host(*context, host);
   ERR_clear_error(); /* what is left here would be taken for an error of the next call on some connection */
   if (is_set) return 0;
   SSL_CTX_free(*context);

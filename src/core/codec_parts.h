@@ -83,6 +83,7 @@ chat_bytes ch_unpack_blob(ch_unpack *unpack, ProtobufCBinaryData from, size_t le
 chat_bytes ch_unpack_text(ch_unpack *unpack, ProtobufCBinaryData from, size_t len_max); /* UTF-8 */
 chat_bytes ch_unpack_user(ch_unpack *unpack, ProtobufCBinaryData from);
 chat_bytes ch_unpack_user_or_none(ch_unpack *unpack, ProtobufCBinaryData from);
+size_t ch_payload_max(uint32_t type);
 chat_bytes ch_unpack_payload(ch_unpack *unpack, uint32_t type, ProtobufCBinaryData from);
 uint32_t ch_unpack_choice(ch_unpack *unpack, uint32_t value, uint32_t min, uint32_t max);
 int32_t ch_unpack_error(ch_unpack *unpack, uint32_t code); /* CHAT_E_* with its sign */

@@ -58,6 +58,27 @@ int ch_record_encode(const ch_record *record, ch_buf *out) {
   return ch_pack_whole(&ch__record__descriptor, record_pack, record, out);
 }
 
+/* The rules of record_unpack, on what would be packed. */
+static int check_named(const ch_record *record) {
+  if (record->system) return 0;
+  if (ch_id_is_zero(record->device_id) || ch_id_is_zero(record->client_id)) return CHAT_E_PROTOCOL;
+  return record->sender.len == 0 || record->prev >= record->client_seq ? CHAT_E_INVALID : 0;
+}
+
+static int check_user_or_none(chat_bytes user) {
+  if (user.len > CHAT_USER_ID_MAX) return CHAT_E_TOO_LARGE;
+  return user.len == 0 || ch_user_id_valid(user) ? 0 : CHAT_E_INVALID;
+}
+
+int ch_record_check(const ch_record *record) {
+  int error = check_named(record);
+  if (!error) error = check_user_or_none(record->sender);
+  if (!error && record->payload.len > ch_payload_max(record->type)) error = CHAT_E_TOO_LARGE;
+  if (!error) error = check_user_or_none(record->peer);
+  if (!error && (record->void_error > 0 || record->void_error < -CH_ERROR_CODE_MAX)) error = CHAT_E_INVALID;
+  return error;
+}
+
 /* --- Task: one of four things, for some users --- */
 
 static void task_thing_pack(ch_pack *pack, const ch_task *task, Ch__Task *message) {

@@ -87,8 +87,12 @@ chat_bytes ch_unpack_user_or_none(ch_unpack *unpack, ProtobufCBinaryData from) {
   return from.len > 0 ? ch_unpack_user(unpack, from) : ch_bytes_of(NULL, 0);
 }
 
+size_t ch_payload_max(uint32_t type) {
+  return type == CHAT_TYPE_MESSAGE ? CH_SEND_PAYLOAD_MAX : CH_CONTENT_MAX;
+}
+
 chat_bytes ch_unpack_payload(ch_unpack *unpack, uint32_t type, ProtobufCBinaryData from) {
-  return ch_unpack_blob(unpack, from, type == CHAT_TYPE_MESSAGE ? CH_SEND_PAYLOAD_MAX : CH_CONTENT_MAX);
+  return ch_unpack_blob(unpack, from, ch_payload_max(type));
 }
 
 uint32_t ch_unpack_choice(ch_unpack *unpack, uint32_t value, uint32_t min, uint32_t max) {

@@ -13,10 +13,10 @@ class Authority:
         self.path.write_bytes(openssl("req", "-x509", "-new", "-key", self.key, "-subj", f"/CN={name}", "-days", 30,
                                       "-addext", "basicConstraints=critical,CA:TRUE"))
 
-    def certificate(self, name, hosts="DNS:localhost,IP:127.0.0.1", days=30):
+    def certificate(self, name, hosts="DNS:localhost,IP:127.0.0.1", days=30, algorithm=None):
         """days 0: it ends as it begins."""
         made = Certificate(self.folder, name)
-        made.key.write_bytes(new_key())
+        made.key.write_bytes(new_key(algorithm))
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
         request.write_bytes(openssl("req", "-new", "-key", made.key, "-subj", f"/CN={name}"))
         extensions.write_text(f"subjectAltName={hosts}\n")
@@ -43,5 +43,5 @@ class Certificate:
         self.path.write_bytes(other.path.read_bytes())
 
 
-def new_key():
-    return openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+def new_key(algorithm=None):
+    return openssl("genpkey", "-algorithm", *(algorithm or ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]))

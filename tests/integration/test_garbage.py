@@ -212,21 +212,36 @@ def test_one_that_resets_at_once(chatd, tmp_path):
 
 
 def test_more_connections_of_one_address_than_allowed():
-    """They are upgraded and closed with 1013, try again later; who has one keeps it."""
+    """They are closed before anything is read; who has one keeps it, and others come in."""
     async def test():
         kept = await Connection.open(limited.url)
-        codes = set()
         for _ in range(10):
-            connection = await Connection.open(limited.url)
-            with pytest.raises(Closed):
-                while True:
-                    await connection.read(1)
-            codes.add(connection.socket.close_code)
-        assert codes == {1013}
+            async with await RawSocket.open(limited.port) as raw:
+                await raw.put(upgrade())
+                assert await raw.rest() == b""
         assert body_of(await kept.hello(b"dev:kept"))[0] == "welcome"
+        other, _ = await login(limited.url, b"dev:other", local_addr=("127.0.0.2", 0))
+        await other.close()
         await kept.close()
 
     with Chatd("--limit-address-rate=1", "--limit-address-burst=1", limits=True) as limited:
+        asyncio.run(test())
+
+
+def test_more_connections_than_the_server_has_room_for():
+    """Closed likewise; when one has left there is room again."""
+    async def test():
+        first, second = [await login(full.url, user) for user in (b"dev:ann", b"dev:bob")]
+        async with await RawSocket.open(full.port) as raw:
+            await raw.put(upgrade())
+            assert await raw.rest() == b""
+        await second[0].close()
+        third, _ = await login(full.url, b"dev:carol")
+        assert body_of(await first[0].ask(heartbeat=pb.Heartbeat()))[0] == "heartbeat_reply"
+        await first[0].close()
+        await third.close()
+
+    with Chatd("--sessions-max=2") as full:
         asyncio.run(test())
 
 

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """wss:// from end to end: chatd with a certificate of the test's own authority, the library's client (through the program `chat`) and the second one."""
 import asyncio
+import contextlib
+import re
 import signal
+import socket
 import ssl
+import subprocess
 import time
 
 import pytest
 
 from certificates import Authority
-from chatd import Chatd
+from chatd import Chatd, free_port
 from cli import Person
 from raw_websocket import RawSocket
 from second_client import Client
@@ -190,3 +194,159 @@ def test_what_does_not_start(good, authority, tmp_path):
         with pytest.raises(RuntimeError, match="did not start"):
             refused.start()
         assert "tls" in refused.log(), options
+
+
+# --- what is refused, by the program openssl ------------------------------------------------------------------------------------
+
+MODERN = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"]
+TLS_1_3 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
+
+
+def s_client(chatd, *options, stdin=b""):
+    """Its exit code and all that it says; 0 where the handshake was done. Its own security level is the lowest, so that it is chatd who refuses."""
+    done = subprocess.run(["openssl", "s_client", "-connect", f"localhost:{chatd.port}", "-no_ign_eof", *options], input=stdin, capture_output=True, timeout=DEADLINE_S)
+    return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+
+def shakes(chatd, *options):
+    code, text = s_client(chatd, *options)
+    if code == 0:
+        return re.search(r"Cipher is ([\w-]+)", text).group(1)
+    assert "alert" in text or "unexpected eof" in text, text  # chatd's word, not the program's own
+    return None
+
+
+def ciphers_of(description):
+    """Those that this openssl has, at its lowest level."""
+    listed = subprocess.run(["openssl", "ciphers", "-s", "-tls1_2", f"{description}:@SECLEVEL=0"], check=True, capture_output=True, text=True).stdout
+    return [name for name in listed.strip().split(":") if name and not name.startswith("TLS_")]
+
+
+@pytest.fixture(scope="module")
+def served_rsa(authority):
+    certificate = authority.certificate("rsa", algorithm=["RSA", "-pkeyopt", "rsa_keygen_bits:2048"])
+    with Chatd(*certificate.options) as running:
+        yield running
+
+
+def test_every_cipher_of_tls_1_2_that_is_not_modern_is_refused(served, served_rsa):
+    """Each by itself: all that openssl has, with keys of both kinds."""
+    known = ciphers_of("ALL:COMPLEMENTOFALL")
+    for chatd, key in ((served, "ECDSA"), (served_rsa, "RSA")):
+        modern = [name.replace("ECDSA", key) for name in MODERN]
+        assert set(modern) <= set(known)
+        for cipher in known:
+            agreed = shakes(chatd, "-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0")
+            assert agreed == (cipher if cipher in modern else None), f"{cipher} with a key of {key}"
+
+
+@pytest.mark.parametrize("cipher", TLS_1_3)
+def test_ciphers_of_tls_1_3(served, cipher):
+    assert shakes(served, "-tls1_3", "-ciphersuites", cipher) == cipher
+
+
+@pytest.mark.parametrize("version", ["-tls1", "-tls1_1"])
+def test_old_versions_are_refused_whatever_the_ciphers(served, version):
+    assert shakes(served, version, "-cipher", "ALL:@SECLEVEL=0") is None
+
+
+@pytest.mark.parametrize("group, agreed", [("X25519", True), ("P-256", True), ("P-384", True), ("P-521", False), ("ffdhe2048", False)])
+def test_groups(served, group, agreed):
+    assert (shakes(served, "-groups", group) is not None) == agreed
+
+
+def test_weak_signatures_are_refused(served):
+    assert shakes(served, "-tls1_2", "-sigalgs", "ECDSA+SHA1", "-cipher", "ALL:@SECLEVEL=0") is None
+    assert shakes(served, "-tls1_2", "-sigalgs", "ECDSA+SHA256") is not None
+
+
+def test_nobody_renegotiates(served):
+    """"R" at the beginning of a line asks s_client to."""
+    code, text = s_client(served, "-tls1_2", "-legacy_renegotiation", stdin=b"R\n")
+    assert "RENEGOTIATING" in text and ("no renegotiation" in text or code != 0), text
+    assert "Secure Renegotiation IS supported" in text, text  # RFC 5746: nobody puts another's bytes in front
+
+
+def test_nothing_is_compressed(served):
+    for version in ("-tls1_2", "-tls1_3"):
+        code, text = s_client(served, version, "-comp")
+        assert code == 0 and "Compression: NONE" in text and "Expansion: NONE" in text, text
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_nothing_is_resumed(served, version, tmp_path):
+    """No ticket is given, and no session of before is known: whoever takes the server's memory later reads nothing of what went before."""
+    session = tmp_path / "session.pem"
+    code, text = s_client(served, version, "-sess_out", str(session))
+    assert code == 0 and "session ticket" not in text.lower(), text
+    if session.exists():
+        code, text = s_client(served, version, "-sess_in", str(session))
+        assert code == 0 and "New, " in text and "Reused, " not in text, text
+
+
+def test_no_early_data(served):
+    assert "Early data was not sent" in s_client(served, "-tls1_3")[1]
+
+
+def test_keys_that_are_too_weak_do_not_start(authority, tmp_path):
+    weak = authority.certificate("weak", algorithm=["RSA", "-pkeyopt", "rsa_keygen_bits:1024"])
+    refused = Chatd(*weak.options, folder=tmp_path)
+    with pytest.raises(RuntimeError, match="did not start"):
+        refused.start()
+    assert "tls" in refused.log()
+
+
+# --- the client's own settings ---------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def openssl_server(certificate, *options):
+    """openssl's own server, which agrees to what chatd would not."""
+    port = free_port()
+    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(certificate.path), "-key", str(certificate.key), "-quiet", *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            end = time.monotonic() + DEADLINE_S
+            while True:
+                with socket.socket() as s:
+                    if s.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            yield port
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize("options", [["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"], ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"], ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-CCM"],
+                                     ["-groups", "P-521"]], ids=" ".join)
+def test_the_client_agrees_to_nothing_weak(authority, good, tmp_path, options):
+    with openssl_server(good, *options) as port:
+        person = Person("wary", None, tmp_path, login=False)
+        done = person("login", f"wss://localhost:{port}", "dev:wary", "--timeout", str(GIVE_UP_S), "--ca-file", str(authority.path), code=UNREACHABLE)
+        assert "CHAT_E_TLS" in done.err, done.err
+
+
+# --- plain text ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0"])
+def test_plain_text_beyond_loopback_needs_a_word(listen, good, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * 32)
+    jwt = f"--jwt-key=hs256:k:{key}"
+
+    def starts(*options, dev_mode=False):
+        chatd = Chatd(f"--listen={listen}", *options, dev_mode=dev_mode, folder=tmp_path)
+        try:
+            chatd.start()
+        except RuntimeError as refused:
+            return str(refused)
+        assert chatd.stop() == 0
+        return True
+
+    assert "plaintext" in starts(jwt)
+    assert starts(jwt, "--plaintext") is True
+    assert starts(jwt, *good.options) is True
+    assert "dev-mode" in starts("--plaintext", dev_mode=True)
+    assert "dev-mode" in starts(*good.options, dev_mode=True)

@@ -183,9 +183,9 @@ class Connection:
         return await self.ask(hello=pb.Hello(version=1, token=token, client=b"second client", **fields))
 
 
-async def login(url, token, ssl=None, **fields):
+async def login(url, token, ssl=None, local_addr=None, **fields):
     """A welcomed connection and its Welcome."""
-    connection = await Connection.open(url, ssl=ssl)
+    connection = await Connection.open(url, ssl=ssl, local_addr=local_addr)
     name, body = body_of(await connection.hello(token, **fields))
     assert name == "welcome", f"{name}: {body}"
     return connection, body

@@ -62,6 +62,17 @@ int ch_address_port(const ch_address *address) {
   return ntohs(((const struct sockaddr_in *)&address->storage)->sin_port);
 }
 
+static size_t put_origin(uint8_t key[CH_ORIGIN_MAX], const void *bytes, size_t len) {
+  memcpy(key, bytes, len);
+  return len;
+}
+
+size_t ch_address_origin(const ch_address *address, uint8_t key[CH_ORIGIN_MAX]) {
+  if (address->storage.ss_family != AF_INET6) return put_origin(key, &((const struct sockaddr_in *)&address->storage)->sin_addr, 4);
+  const struct in6_addr *v6 = &((const struct sockaddr_in6 *)&address->storage)->sin6_addr;
+  return IN6_IS_ADDR_V4MAPPED(v6) ? put_origin(key, v6->s6_addr + 12, 4) : put_origin(key, v6, 8);
+}
+
 /* SO_REUSEADDR: a restarted server gets its port back while old connections linger. Another server that is alive is found by is_free. */
 static int open_socket(const ch_address *address, bool share) {
   int one = 1;
@@ -104,19 +115,20 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
   ch_listener *listener = poll->data;
   (void)events;
   if (status < 0) return;
-  for (int i = 0; i < ACCEPTS_A_ROUND; i++) {
-    int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  for (int i = 0; i < ACCEPTS_A_ROUND && !listener->is_paused; i++) {
+    ch_address from = {.len = sizeof from.storage};
+    int fd = accept4(listener->fd, (struct sockaddr *)&from.storage, &from.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       listener->is_out = is_shortage(errno);
       return;
     }
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    listener->accepted(listener->arg, fd);
+    listener->accepted(listener->arg, fd, &from);
   }
 }
 
-int ch_listener_open(ch_listener *listener, uv_loop_t *uv, int fd, void (*accepted)(void *arg, int fd), void *arg) {
+int ch_listener_open(ch_listener *listener, uv_loop_t *uv, int fd, void (*accepted)(void *arg, int fd, const ch_address *from), void *arg) {
   *listener = (ch_listener){.fd = fd, .accepted = accepted, .arg = arg, .resume_ms = CH_NEVER_MS};
   if (uv_poll_init(uv, &listener->poll, fd) != 0) {
     close(fd);
@@ -128,6 +140,10 @@ int ch_listener_open(ch_listener *listener, uv_loop_t *uv, int fd, void (*accept
   return 0;
 }
 
+static void listen_again(ch_listener *listener) {
+  if (!listener->is_paused && listener->resume_ms == CH_NEVER_MS) uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+}
+
 /* Without a descriptor for it a connection stays in the backlog and the socket readable: asking again at once would spin. */
 uint64_t ch_listener_turn(ch_listener *listener, uint64_t now_ms) {
   if (listener->fd < 0) return CH_NEVER_MS;
@@ -137,9 +153,21 @@ uint64_t ch_listener_turn(ch_listener *listener, uint64_t now_ms) {
     uv_poll_stop(&listener->poll);
   } else if (listener->resume_ms <= now_ms) {
     listener->resume_ms = CH_NEVER_MS;
-    uv_poll_start(&listener->poll, UV_READABLE, on_readable);
+    listen_again(listener);
   }
   return listener->resume_ms;
+}
+
+void ch_listener_pause(ch_listener *listener) {
+  if (listener->fd < 0 || listener->is_paused) return;
+  listener->is_paused = true;
+  uv_poll_stop(&listener->poll);
+}
+
+void ch_listener_resume(ch_listener *listener) {
+  if (listener->fd < 0 || !listener->is_paused) return;
+  listener->is_paused = false;
+  listen_again(listener);
 }
 
 void ch_listener_close(ch_listener *listener) {

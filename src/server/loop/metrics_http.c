@@ -135,7 +135,8 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *room) {
   if (strstr(from->request, "\r\n\r\n")) answer(from);
 }
 
-static void on_accepted(void *arg, int fd) {
+static void on_accepted(void *arg, int fd, const ch_address *from) {
+  (void)from;
   ch_metrics_http *http = arg;
   scraper *new = http->count < CONNECTIONS_MAX ? ch_calloc(http->config.alloc, 1, sizeof *new) : NULL;
   if (!new) {

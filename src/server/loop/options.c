@@ -9,7 +9,7 @@ static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL}
 
 #define LIMIT_ROWS(class, key, rate, burst_, what)                                                                                         \
   {.name = "limit-" key "-rate", .type = CH_OPTION_INT, .initial = rate, .max = CH_LIMITS_RATE_MAX, FIELD(limits[class].rate_per_min),       \
-   .help = what " a minute, at each thread; 0: no limit."},                                                                                \
+   .help = what " a minute; 0: no limit."},                                                                                \
       {.name = "limit-" key "-burst", .type = CH_OPTION_INT, .initial = burst_, .min = 1, .max = CH_LIMITS_BURST_MAX, FIELD(limits[class].burst), \
        .help = what " at once, after a quiet time."}
 
@@ -58,11 +58,11 @@ static const ch_option rows[] = {
     {.name = "in-flight-max", .type = CH_OPTION_INT, .initial = "64", .min = 1, .max = 1024, FIELD(in_flight_max), .help = "Messages of one session and conversation that wait for their answer."},
     {.name = "out-max", .type = CH_OPTION_SIZE, .initial = "4m", .min = 2 * CHAT_FRAME_MAX, .max = 64 << 20, FIELD(out_max),
      .help = "Bytes that may wait for one client; one that reads more slowly is cut off and resumes later."},
-    LIMIT_ROWS(CH_LIMITS_ADDRESS, "address", "600", "120", "New connections from one address"),
+    LIMIT_ROWS(CH_LIMITS_ADDRESS, "address", "600", "120", "New connections from one address (IPv6: one /64)"),
     LIMIT_ROWS(CH_LIMITS_USER, "user", "6000", "600", "Requests of one user"),
     LIMIT_ROWS(CH_LIMITS_CONVERSATION, "conversation", "60000", "2000", "Messages into one conversation"),
     {.name = "limit-keys-max", .type = CH_OPTION_INT, .initial = "65536", .min = 1, .max = CH_LIMITS_BUCKETS_MAX, FIELD(limit_keys_max),
-     .help = "Addresses, users and conversations that each thread remembers for these limits, of each kind."},
+     .help = "Addresses, users and conversations that are remembered for these limits, of each kind."},
     {.name = "log-level", .type = CH_OPTION_ENUM, .initial = "info", .choices = log_levels, FIELD(log_level), .help = "Least important log lines that are wanted."},
 };
 

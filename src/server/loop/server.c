@@ -5,6 +5,7 @@
 #include "platform/condition.h"
 #include "platform/platform.h"
 #include "server/loop/server_parts.h"
+#include "server/loop/tls.h"
 
 enum { GONE_AFTER_MS = 0, CLOSE_MS = 1000 }; /* for closing, where draining has used up the deadline */
 
@@ -152,7 +153,7 @@ int chat_server_reload(chat_server *server) {
   if (!server) return CHAT_E_INVALID;
   pthread_mutex_lock(&server->lock);
   int error = server->state == CH_SERVER_RUNNING ? 0 : CHAT_E_CLOSED;
-  if (!error && server->plan.has_tls && ch_ws_server_check_files(server->options.tls_cert, server->options.tls_key) != 0) error = CHAT_E_INVALID;
+  if (!error && server->plan.has_tls && ch_tls_check_files(server->options.tls_cert, server->options.tls_key) != 0) error = CHAT_E_INVALID;
   ch_buf why;
   ch_buf_init(&why, server->env.alloc, CH_PROBLEM_MAX);
   if (!error && server->auth && ch_auth_reload(server->auth, &why) != 0) error = CHAT_E_INVALID;

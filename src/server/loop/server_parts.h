@@ -11,6 +11,7 @@
 #include "server/loop/gateway_loop.h"
 #include "server/loop/listener.h"
 #include "server/loop/lws_log.h"
+#include "server/loop/shared_limits.h"
 #include "server/loop/worker_loop.h"
 
 enum { CH_THREADS_MAX = 64, CH_PROBLEM_MAX = 1024, CH_SERVER_NAME_MAX = 40 };
@@ -56,6 +57,7 @@ struct chat_server {
   ch_backend_set backends;
   ch_space space[CH_BACKEND_KIND_COUNT];
   ch_auth *auth;
+  ch_shared_limits *limits;
   ch_gateway_loop *gateways[CH_THREADS_MAX];
   size_t gateway_count;
   ch_worker_loop *worker;

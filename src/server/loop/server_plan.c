@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "server/loop/server_parts.h"
+#include "server/loop/tls.h"
 
 static int refuse(chat_server *server, const char *why) {
   ch_buf_put_text(&server->problem, why);
@@ -22,7 +23,7 @@ static int plan_tls(chat_server *server) {
   const ch_server_options *options = &server->options;
   if (!options->tls_cert[0] != !options->tls_key[0]) return refuse(server, "tls-cert and tls-key go together");
   server->plan.has_tls = options->tls_cert[0] != '\0';
-  if (!server->plan.has_tls || ch_ws_server_check_files(options->tls_cert, options->tls_key) == 0) return 0;
+  if (!server->plan.has_tls || ch_tls_check_files(options->tls_cert, options->tls_key) == 0) return 0;
   ch_buf_put_text(&server->problem, "tls-cert and tls-key: not a certificate chain in PEM with its private key");
   return CHAT_E_TLS;
 }

@@ -99,7 +99,7 @@ static ch_session_times times_of(const ch_server_options *options) {
                             .drain_ms = DRAIN_SESSION_MS};
 }
 
-static ch_gateway_config gateway_of(const chat_server *server, chat_bytes name, const ch_limits_config *limits) {
+static ch_gateway_config gateway_of(const chat_server *server, chat_bytes name) {
   const ch_server_options *options = &server->options;
   return (ch_gateway_config){.name = name,
                              .times = times_of(options),
@@ -119,7 +119,7 @@ static ch_gateway_config gateway_of(const chat_server *server, chat_bytes name, 
                              .hook_ms = (uint32_t)options->hook_ms,
                              .has_before_log = server->seams.hooks.before_log != NULL,
                              .has_may = server->seams.hooks.may != NULL,
-                             .limits = limits};
+                             .limiter = ch_shared_limits_limiter(server->limits)};
 }
 
 /* Is there a folder beside the store, for what must be kept as long as that? */
@@ -204,7 +204,7 @@ static int open_worker(chat_server *server) {
   return ch_worker_loop_new(&config, &server->worker);
 }
 
-static int open_gateway(chat_server *server, size_t index, const ch_limits_config *limits) {
+static int open_gateway(chat_server *server, size_t index) {
   char name[CH_SERVER_NAME_MAX + 24];
   int fd;
   int error = ch_listen(&server->plan.listen, index == 0, &fd, &server->problem);
@@ -215,7 +215,7 @@ static int open_gateway(chat_server *server, size_t index, const ch_limits_confi
                                    .log = &server->log,
                                    .metrics = &server->metrics,
                                    .backends = &server->backends.all,
-                                   .gateway = gateway_of(server, ch_bytes_text(name), limits),
+                                   .gateway = gateway_of(server, ch_bytes_text(name)),
                                    .listen_fd = fd,
                                    .cert = server->plan.has_tls ? server->options.tls_cert : NULL,
                                    .key = server->plan.has_tls ? server->options.tls_key : NULL,
@@ -230,12 +230,12 @@ static int open_gateway(chat_server *server, size_t index, const ch_limits_confi
 static int open_gateways(chat_server *server) {
   if (!server->plan.runs_gateway) return 0;
   ch_limits_config limits = limits_of(&server->options);
-  for (size_t index = 0; index < (size_t)server->options.threads; index++) {
-    int error = open_gateway(server, index, &limits);
-    if (error) return error;
-    server->gateway_count++;
+  int error = ch_shared_limits_new(&server->env, &limits, &server->limits);
+  for (size_t index = 0; !error && index < (size_t)server->options.threads; index++) {
+    error = open_gateway(server, index);
+    if (!error) server->gateway_count++;
   }
-  return 0;
+  return error;
 }
 
 static int start_threads(chat_server *server) {
@@ -253,6 +253,8 @@ void ch_server_close(chat_server *server) {
     server->gateways[i] = NULL;
   }
   server->gateway_count = 0;
+  ch_shared_limits_free(server->limits);
+  server->limits = NULL;
   if (server->worker) ch_worker_loop_end(server->worker);
   ch_worker_loop_free(server->worker);
   server->worker = NULL;

@@ -2,7 +2,6 @@
 #include "server/loop/ws_server.h"
 
 #include <libwebsockets.h>
-#include <openssl/ssl.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -10,11 +9,14 @@
 #include "core/assert.h"
 #include "core/list.h"
 #include "server/loop/listener.h"
+#include "server/loop/tls.h"
 
 enum {
   RX_LEN = 4096,         /* of libwebsockets, a connection */
   ADDRESS_MAX = 64,      /* text of an IPv6 address with its zone */
-  HANDSHAKE_S = 10       /* for TLS and the upgrade, together */
+  HANDSHAKE_S = 10,      /* for TLS and the upgrade, together */
+  HANDSHAKES_MAX = 2048, /* under way, about 50 KB each with TLS; then connections wait in the backlog */
+  PATIENCE_S = 2         /* how long one may take while others wait for its place */
 };
 
 typedef struct connection {
@@ -29,12 +31,13 @@ typedef struct connection {
 typedef struct handshake {
   ch_list node; /* oldest first; in none once it was told to end */
   struct lws *wsi;
-  uint64_t until_ms;
+  uint64_t begun_ms;
 } handshake;
 
 struct ch_ws_server {
   ch_ws_server_config config;
   ch_list handshakes;
+  size_t handshake_count; /* also those that were told to end and are not gone yet */
   ch_listener listener;
   struct lws_context *context; /* NULL once it is gone */
   struct lws_vhost *vhost;
@@ -107,8 +110,14 @@ static void tell_closed(ch_ws_server *server, per_session *session) {
 
 /* ------------------------------------------------------------------------------------------------ handshakes */
 
+/* When libwebsockets looks at its timers, which under libuv it does once something happens, or its next old timer ends: that may be long. */
 static void kill_soon(struct lws *wsi) {
   lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+/* Never inside a callback of libwebsockets: the connection is gone afterwards. */
+static void kill_now(struct lws *wsi) {
+  lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
 
 static void handshake_begin(ch_ws_server *server, struct lws *wsi) {
@@ -118,9 +127,10 @@ static void handshake_begin(ch_ws_server *server, struct lws *wsi) {
     return;
   }
   begun->wsi = wsi;
-  begun->until_ms = now_of(server).elapsed_ms + HANDSHAKE_S * 1000;
+  begun->begun_ms = now_of(server).elapsed_ms;
   ch_list_push_back(&server->handshakes, &begun->node);
   lws_set_opaque_user_data(wsi, begun);
+  if (++server->handshake_count >= HANDSHAKES_MAX) ch_listener_pause(&server->listener);
 }
 
 /* Upgraded, or gone. */
@@ -130,15 +140,17 @@ static void handshake_end(ch_ws_server *server, struct lws *wsi) {
   lws_set_opaque_user_data(wsi, NULL);
   ch_list_remove(&ended->node);
   ch_free(server->config.alloc, ended);
+  if (--server->handshake_count < HANDSHAKES_MAX) ch_listener_resume(&server->listener);
 }
 
-/* Ends what took too long; when the next one will have. */
+/* Ends what took too long; when the next one will have. Where all places are taken, whoever is slow makes room: silence from many addresses keeps others out for seconds at most. */
 static uint64_t handshakes_turn(ch_ws_server *server, uint64_t now_ms) {
+  uint64_t patience_ms = (server->handshake_count < HANDSHAKES_MAX ? HANDSHAKE_S : PATIENCE_S) * UINT64_C(1000);
   while (!ch_list_is_empty(&server->handshakes)) {
     handshake *oldest = CH_LIST_ITEM(server->handshakes.next, handshake, node);
-    if (oldest->until_ms > now_ms) return oldest->until_ms;
+    if (oldest->begun_ms + patience_ms > now_ms) return oldest->begun_ms + patience_ms;
     ch_list_remove(&oldest->node);
-    kill_soon(oldest->wsi);
+    kill_now(oldest->wsi);
   }
   return CH_NEVER_MS;
 }
@@ -276,7 +288,7 @@ static int on_chat(struct lws *wsi, enum lws_callback_reasons reason, void *user
 /* The certificate's context belongs to the vhost: kept to change certificates in it. */
 static int on_tls_context(ch_ws_server *server, SSL_CTX *tls) {
   server->tls = tls;
-  return SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) == 1 ? 0 : 1;
+  return ch_tls_harden(tls) ? 0 : 1;
 }
 
 /* Plain HTTP, and upgrades to no subprotocol of ours. */
@@ -339,8 +351,19 @@ static int make_context(ch_ws_server *server) {
   return open_last(server);
 }
 
-static void on_accepted(void *arg, int fd) {
+/* Before TLS or anything else is done for it. A close without a word is the cheapest answer, and means "later" (docs/protocol.md, "Transport"). */
+static bool is_admitted(ch_ws_server *server, const ch_address *from) {
+  uint8_t origin[CH_ORIGIN_MAX];
+  size_t len = ch_address_origin(from, origin);
+  return ch_gateway_admit(server->config.gateway, ch_bytes_of(origin, len), now_of(server)) == 0;
+}
+
+static void on_accepted(void *arg, int fd, const ch_address *from) {
   ch_ws_server *server = arg;
+  if (!is_admitted(server, from)) {
+    close(fd);
+    return;
+  }
   struct lws *wsi = lws_adopt_socket_vhost(server->vhost, fd); /* closes it where it fails */
   if (wsi) handshake_begin(server, wsi);
 }
@@ -373,20 +396,8 @@ void ch_ws_server_stop_listening(ch_ws_server *server) {
   ch_listener_close(&server->listener);
 }
 
-static bool load_files(SSL_CTX *tls, const char *cert, const char *key) {
-  return SSL_CTX_use_certificate_chain_file(tls, cert) == 1 && SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) == 1 && SSL_CTX_check_private_key(tls) == 1;
-}
-
 void ch_ws_server_reload(ch_ws_server *server) {
-  if (server->tls) load_files(server->tls, server->config.cert, server->config.key);
-}
-
-int ch_ws_server_check_files(const char *cert, const char *key) {
-  SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
-  if (!tls) return CHAT_E_TLS;
-  bool good = load_files(tls, cert, key);
-  SSL_CTX_free(tls);
-  return good ? 0 : CHAT_E_TLS;
+  if (server->tls) ch_tls_load(server->tls, server->config.cert, server->config.key);
 }
 
 /* What libwebsockets has not told by the time it destroys the context. */

@@ -34,7 +34,4 @@ void ch_ws_server_reload(ch_ws_server *server);
 bool ch_ws_server_end(ch_ws_server *server);
 void ch_ws_server_free(ch_ws_server *server); /* NULL is a no-op; ended, or the loop never ran */
 
-/* Are these a certificate chain and its key? CHAT_E_TLS. Any thread. */
-int ch_ws_server_check_files(const char *cert, const char *key);
-
 #endif

@@ -34,8 +34,9 @@ static const opcode opcodes[CH_CLIENT_OP_COUNT] = {
 };
 
 int ch_gateway_limit(ch_gateway *gateway, enum ch_limits_class class, chat_bytes key, uint64_t *retry_after_ms, ch_now now) {
-  if (!gateway->limits) return 0;
-  int error = ch_limits_take(gateway->limits, class, key, 1, now.elapsed_ms, retry_after_ms);
+  const ch_limiter *limiter = &gateway->config.limiter;
+  if (!limiter->take) return 0;
+  int error = limiter->take(limiter->self, class, key, 1, now.elapsed_ms, retry_after_ms);
   if (error) gateway->stats.limited++;
   return error;
 }
@@ -45,6 +46,7 @@ static int take_token(ch_gateway *gateway, ch_conn *conn, ch_client_op op, uint6
   return ch_gateway_limit(gateway, CH_LIMITS_USER, ch_conn_user(conn), retry_after_ms, now);
 }
 
+/* What is refused before its handler has seen it. */
 static void not_now(ch_gateway *gateway, ch_conn *conn, const ch_client_message *message, uint64_t retry_after_ms, ch_now now) {
   if (message->op == CH_SEND && !ch_id_is_zero(message->u.send.client_id))
     ch_send_answer_retry(gateway, conn, &message->u.send, retry_after_ms, now);
@@ -62,19 +64,30 @@ static void bad_message(ch_gateway *gateway, ch_conn *conn, const ch_client_mess
     ch_conn_error(gateway, conn, message->tag, error, 0, now);
 }
 
-static void dispatch(ch_gateway *gateway, ch_conn *conn, const ch_client_message *message, int error, ch_now now) {
+/* false: neither refused nor handled yet. */
+static bool refuse(ch_gateway *gateway, ch_conn *conn, const ch_client_message *message, int error, ch_now now) {
   uint64_t retry_after_ms = CH_GATEWAY_RETRY_MS;
+  bool is_early = ch_session_admit(&conn->session, message->op) != 0;
+  if (message->op == CH_CLIENT_NONE && !error)
+    ch_conn_error(gateway, conn, message->tag, CHAT_E_UNSUPPORTED, 0, now);
+  else if (is_early || take_token(gateway, conn, message->op, &retry_after_ms, now))
+    not_now(gateway, conn, message, retry_after_ms, now);
+  else if (error && message->op != CH_SEND)
+    bad_message(gateway, conn, message, error, now);
+  else
+    return false;
+  ch_conn_refused(gateway, conn, now);
+  return true;
+}
+
+static void dispatch(ch_gateway *gateway, ch_conn *conn, const ch_client_message *message, int error, ch_now now) {
   int admitted = ch_session_admit(&conn->session, message->op);
   if (admitted && admitted != CHAT_E_AGAIN)
     ch_conn_goodbye(gateway, conn, CHAT_E_PROTOCOL, now);
-  else if (message->op == CH_CLIENT_NONE && !error)
-    ch_conn_error(gateway, conn, message->tag, CHAT_E_UNSUPPORTED, 0, now);
-  else if (admitted || take_token(gateway, conn, message->op, &retry_after_ms, now))
-    not_now(gateway, conn, message, retry_after_ms, now);
+  else if (refuse(gateway, conn, message, error, now))
+    return;
   else if (message->op == CH_SEND)
     ch_send_handle(gateway, conn, message, error, now);
-  else if (error)
-    bad_message(gateway, conn, message, error, now);
   else
     opcodes[message->op].handle(gateway, conn, message, now);
 }
@@ -189,7 +202,6 @@ int ch_gateway_new(const ch_env *env, const ch_gateway_config *config, ch_gatewa
   gateway->config = *config;
   memcpy(gateway->name, config->name.data, config->name.len);
   gateway->config.name.data = gateway->name;
-  gateway->config.limits = NULL;
   ch_arena_init(&gateway->arena, env->alloc, ARENA_CHUNK_LEN, ARENA_CAP_LEN);
   map_init(gateway, &gateway->conns);
   map_init(gateway, &gateway->users);
@@ -197,7 +209,6 @@ int ch_gateway_new(const ch_env *env, const ch_gateway_config *config, ch_gatewa
   ch_timer_heap_init(&gateway->timers, env->alloc);
   parts_init(gateway);
   int error = ch_sends_init(gateway);
-  if (!error && config->limits) error = ch_limits_new(&gateway->env, config->limits, &gateway->limits);
   if (error) {
     ch_gateway_free(gateway);
     return error;
@@ -225,7 +236,6 @@ void ch_gateway_free(ch_gateway *gateway) {
   ch_op_queue_free(&gateway->calls.out);
   ch_calls_fini(gateway);
   ch_timer_heap_fini(&gateway->timers);
-  ch_limits_free(gateway->limits);
   ch_hashmap_fini(&gateway->conns);
   ch_hashmap_fini(&gateway->users);
   ch_arena_fini(&gateway->arena);

@@ -15,6 +15,7 @@
 #include "core/env.h"
 #include "core/op.h"
 #include "core/session.h"
+#include "server/role/limits.h"
 
 typedef struct ch_gateway ch_gateway;
 
@@ -33,15 +34,18 @@ typedef struct ch_gateway_config {
   size_t out_max;             /* bytes waiting for one client: 4 MiB; more: cut off */
   uint32_t hook_ms;           /* no answer of a hook by then denies: 5,000 */
   uint32_t has_before_log, has_may; /* the embedder has these hooks */
-  /* limits (role/limits.h) follow with their own table */
-  const struct ch_limits_config *limits; /* NULL: none */
+  ch_limiter limiter; /* outlives the gateway */
 } ch_gateway_config;
 
 int ch_gateway_new(const ch_env *env, const ch_gateway_config *config, ch_gateway **gateway);
 void ch_gateway_free(ch_gateway *gateway); /* ops that are still outside must have come back */
 ch_role ch_gateway_role(ch_gateway *gateway);
 
-/* Connections. `connection` is a number the loop chooses, never 0, not used again. opened: CHAT_E_LIMIT, CHAT_E_NOMEM, CHAT_E_AGAIN (address limit, draining). */
+/* A socket was accepted, and not a byte of it read: may it become a connection? `origin` (1 to CH_LIMITS_KEY_MAX bytes) is whom the address limit counts it for. 0; CHAT_E_AGAIN
+ * (address limit, draining), CHAT_E_LIMIT (sessions_max). */
+int ch_gateway_admit(ch_gateway *gateway, chat_bytes origin, ch_now now);
+
+/* Connections. `connection` is a number the loop chooses, never 0, not used again. opened: CHAT_E_LIMIT, CHAT_E_NOMEM, CHAT_E_AGAIN (draining). */
 int ch_gateway_opened(ch_gateway *gateway, uint64_t connection, chat_bytes address, ch_now now);
 void ch_gateway_frame(ch_gateway *gateway, uint64_t connection, chat_bytes frame, ch_now now);
 /* The loop found what never becomes a frame: a text message (CHAT_E_PROTOCOL), one above CHAT_FRAME_MAX (CHAT_E_TOO_LARGE). */

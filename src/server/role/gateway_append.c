@@ -93,6 +93,11 @@ static ch_record record_of(const ch_entry *entry) {
   return record;
 }
 
+int ch_append_check(const ch_entry *entry) {
+  ch_record record = record_of(entry);
+  return ch_record_check(&record);
+}
+
 static bool encode(ch_entry *entry, chat_log_append *op, ch_buf *scratch) {
   ch_record record = record_of(entry);
   ch_buf_clear(scratch);

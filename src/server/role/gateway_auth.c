@@ -334,10 +334,12 @@ static void confirm_got(ch_gateway *gateway, ch_call *call, int status, ch_now n
 void ch_confirm_session_handle(ch_gateway *gateway, ch_conn *conn, const ch_client_message *message, ch_now now) {
   if (message->u.device_session != conn->device_session) {
     ch_conn_error(gateway, conn, message->tag, CHAT_E_INVALID, 0, now);
+    ch_conn_refused(gateway, conn, now);
     return;
   }
   if (conn->confirmed) {
     ch_conn_ok(gateway, conn, message->tag, now);
+    ch_conn_refused(gateway, conn, now); /* nothing was left to do */
     return;
   }
   chat_store_device *op = ch_call_new_for(gateway, conn, message->tag, CHAT_OP_STORE_DEVICE, sizeof *op, sizeof(ch_call), confirm_got, now);

@@ -4,7 +4,10 @@
 
 #include "server/role/gateway_parts.h"
 
-enum { OUT_KEPT_LEN = 512 }; /* of an idle connection's buffer; more is given back */
+enum {
+  OUT_KEPT_LEN = 512, /* of an idle connection's buffer; more is given back */
+  REFUSALS_MAX = 1000, REFUSALS_MS = 10000 /* docs/protocol.md, "Limits" */
+};
 
 static chat_bytes id_key(const uint64_t *id) {
   return ch_bytes_of(id, sizeof *id);
@@ -37,16 +40,19 @@ static void conn_init(ch_gateway *gateway, ch_conn *conn, uint64_t id, chat_byte
   ch_list_init(&conn->watches);
 }
 
-static int admit(ch_gateway *gateway, chat_bytes address, ch_now now) {
-  uint64_t retry_after_ms;
+static int has_room(const ch_gateway *gateway) {
   if (gateway->draining) return CHAT_E_AGAIN;
-  if (gateway->conns.count >= gateway->config.sessions_max) return CHAT_E_LIMIT;
-  if (address.len > CH_LIMITS_KEY_MAX) address.len = CH_LIMITS_KEY_MAX;
-  return address.len ? ch_gateway_limit(gateway, CH_LIMITS_ADDRESS, address, &retry_after_ms, now) : 0;
+  return gateway->conns.count < gateway->config.sessions_max ? 0 : CHAT_E_LIMIT;
+}
+
+int ch_gateway_admit(ch_gateway *gateway, chat_bytes origin, ch_now now) {
+  uint64_t retry_after_ms;
+  int error = has_room(gateway);
+  return error ? error : ch_gateway_limit(gateway, CH_LIMITS_ADDRESS, origin, &retry_after_ms, now);
 }
 
 int ch_gateway_opened(ch_gateway *gateway, uint64_t connection, chat_bytes address, ch_now now) {
-  int error = admit(gateway, address, now);
+  int error = has_room(gateway);
   if (error) return error;
   ch_conn *conn = ch_calloc(gateway->env.alloc, 1, sizeof *conn);
   if (!conn) return CHAT_E_NOMEM;
@@ -201,7 +207,7 @@ void ch_conn_cut_off(ch_gateway *gateway, ch_conn *conn, ch_now now) {
 static ch_server_message goodbye_of(const ch_gateway *gateway, int code) {
   ch_server_message message = {.op = CH_GOODBYE};
   message.u.goodbye.code = code;
-  if (code == CHAT_E_AGAIN) message.u.goodbye.reconnect_after_ms = gateway->drain_spread_ms;
+  if (code == CHAT_E_AGAIN) message.u.goodbye.reconnect_after_ms = gateway->draining ? gateway->drain_spread_ms : REFUSALS_MS;
   return message;
 }
 
@@ -215,6 +221,15 @@ void ch_conn_refuse(ch_gateway *gateway, ch_conn *conn, uint64_t tag, int code, 
   gateway->stats.auth_failures++;
   ch_conn_error(gateway, conn, tag, code, code == CHAT_E_AGAIN ? CH_GATEWAY_RETRY_MS : 0, now);
   ch_conn_close(gateway, conn, now);
+}
+
+/* A refusal costs the server as much as a small request, and a limit that is only said bounds nobody: whoever does not listen leaves, and comes back at its address's rate. */
+void ch_conn_refused(ch_gateway *gateway, ch_conn *conn, ch_now now) {
+  if (now.elapsed_ms - conn->refusals_since_ms >= REFUSALS_MS) {
+    conn->refusals_since_ms = now.elapsed_ms;
+    conn->refusals = 0;
+  }
+  if (++conn->refusals > REFUSALS_MAX) ch_conn_goodbye(gateway, conn, CHAT_E_AGAIN, now);
 }
 
 void ch_gateway_closed(ch_gateway *gateway, uint64_t connection, ch_now now) {

@@ -125,6 +125,8 @@ struct ch_conn {
   uint32_t calls, lane_count, watch_count;
   uint32_t held;           /* Sends in order buffers */
   uint32_t unanswered;     /* Sends without an answer */
+  uint32_t refusals;       /* since the time below */
+  uint64_t refusals_since_ms;
   bool welcomed;           /* may get live events */
   bool login;              /* the renewal under way is that of the login */
   bool confirmed;
@@ -156,6 +158,8 @@ void ch_conn_close(ch_gateway *gateway, ch_conn *conn, ch_now now);
 void ch_conn_cut_off(ch_gateway *gateway, ch_conn *conn, ch_now now);
 /* Error(code) and the end: a login that failed. */
 void ch_conn_refuse(ch_gateway *gateway, ch_conn *conn, uint64_t tag, int code, ch_now now);
+/* Counts a request that cost the session nothing and was refused; too many of them end it. */
+void ch_conn_refused(ch_gateway *gateway, ch_conn *conn, ch_now now);
 void ch_conn_timer(ch_gateway *gateway, ch_timer *timer, ch_now now);
 void ch_conn_arm(ch_gateway *gateway, ch_conn *conn, ch_now now);
 void ch_conn_answered(ch_gateway *gateway, ch_conn *conn, ch_now now); /* one Send less is unanswered */
@@ -255,6 +259,8 @@ void ch_members_believe(ch_gateway *gateway, const uint8_t conversation_id[16], 
 
 void ch_members_fini(ch_gateway *gateway);
 
+/* Could the sequencer read the record that this would become? What could not must not be queued. */
+int ch_append_check(const ch_entry *entry);
 void ch_append_queue(ch_gateway *gateway, ch_entry *entry);
 void ch_append_forget(ch_gateway *gateway, ch_entry *entry);
 void ch_append_pull(ch_gateway *gateway);
@@ -378,7 +384,6 @@ struct ch_gateway {
   ch_hashmap conns, users;
   ch_list dirty;
   ch_timer_heap timers;
-  ch_limits *limits; /* NULL: none */
   bool draining;
   uint32_t drain_spread_ms;
   ch_gateway_stats stats;

@@ -57,9 +57,12 @@ void ch_request_appended(ch_gateway *gateway, uint64_t serial, int status) {
   if (request) finish(gateway, request, status);
 }
 
-static void queue_entry(ch_gateway *gateway, ch_embedder_request *request, ch_entry *entry) {
+/* An entry that cannot become a record stays the caller's. */
+static int queue_entry(ch_gateway *gateway, ch_embedder_request *request, ch_entry *entry) {
   entry->sender = (chat_bytes){request->user, request->user_len};
-  ch_append_queue(gateway, entry);
+  int error = ch_append_check(entry);
+  if (!error) ch_append_queue(gateway, entry);
+  return error;
 }
 
 /* Not as the system: the sender must be a member as the store knows it now; the record has no number all the same, so that the sequencer does not ask. */
@@ -70,12 +73,11 @@ static void membership_read(ch_gateway *gateway, ch_call *call, int status, ch_n
   if (!request) return;
   ch_entry *entry = request->entry;
   request->entry = NULL;
-  if (!status && op->state.kind && op->state.member_count_here && op->state.members[0].role != CHAT_ROLE_NONE) {
-    queue_entry(gateway, request, entry);
-    return;
-  }
+  bool is_member = op->state.kind && op->state.member_count_here && op->state.members[0].role != CHAT_ROLE_NONE;
+  if (!status) status = is_member ? queue_entry(gateway, request, entry) : CHAT_E_NOT_FOUND;
+  if (!status) return;
   ch_entry_free(gateway, entry);
-  finish(gateway, request, status ? status : CHAT_E_NOT_FOUND);
+  finish(gateway, request, status);
 }
 
 static int ask_membership(ch_gateway *gateway, ch_embedder_request *request, ch_entry *entry) {
@@ -112,11 +114,8 @@ static int begin_send(ch_gateway *gateway, ch_embedder_request *request, const c
   request->serial = entry->serial;
   memcpy(request->reply.client_id, send.client_id, 16);
   memcpy(request->reply.conversation_id, send.conversation_id, 16);
-  int error = needs_membership(asked) ? ask_membership(gateway, request, entry) : 0;
-  if (error)
-    ch_entry_free(gateway, entry);
-  else if (!needs_membership(asked))
-    queue_entry(gateway, request, entry);
+  int error = needs_membership(asked) ? ask_membership(gateway, request, entry) : queue_entry(gateway, request, entry);
+  if (error) ch_entry_free(gateway, entry);
   return error;
 }
 

@@ -53,6 +53,7 @@ static void collect(ch_gateway *gateway, ch_conn *conn, ch_now now) {
 void ch_heartbeat_handle(ch_gateway *gateway, ch_conn *conn, const ch_client_message *message, ch_now now) {
   if (!ch_list_is_empty(&conn->renewing) && conn->heartbeat_tag) {
     ch_conn_error(gateway, conn, message->tag, CHAT_E_AGAIN, COLLECT_MS, now);
+    ch_conn_refused(gateway, conn, now);
     return;
   }
   conn->heartbeat_tag = message->tag;

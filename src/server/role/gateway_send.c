@@ -197,6 +197,7 @@ static void pass(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, ch_now now
 }
 
 static void settle(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, int outcome, uint64_t retry_after_ms, ch_now now) {
+  if (outcome == CH_CHECK_PASS && ch_append_check(entry)) outcome = CHAT_E_INTERNAL;
   switch (ch_turn_decide(&lane->turn, entry->send.prev, entry->send.retry, entry->send.discard, outcome)) {
   case CH_TURN_EARLY:
     entry->step = 0;
@@ -211,7 +212,10 @@ static void settle(ch_gateway *gateway, ch_lane *lane, ch_entry *entry, int outc
   case CH_TURN_PASS:
   case CH_TURN_VOID:
     entry->void_error = outcome;
-    pass(gateway, lane, entry, now);
+    if (outcome && ch_append_check(entry)) /* not even its number can be said in the log */
+      answer(gateway, entry, CH_RETRY, 0, CH_GATEWAY_RETRY_MS, now);
+    else
+      pass(gateway, lane, entry, now);
   }
 }
 

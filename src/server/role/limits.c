@@ -153,6 +153,14 @@ static int refuse(uint64_t wait_ms, uint64_t *retry_after_ms) {
   return CHAT_E_AGAIN;
 }
 
+static int take(void *self, enum ch_limits_class class, ch_bytes key, uint32_t cost, uint64_t now_ms, uint64_t *retry_after_ms) {
+  return ch_limits_take(self, class, key, cost, now_ms, retry_after_ms);
+}
+
+ch_limiter ch_limits_limiter(ch_limits *limits) {
+  return (ch_limiter){.take = take, .self = limits};
+}
+
 int ch_limits_take(ch_limits *limits, enum ch_limits_class class, ch_bytes key, uint32_t cost, uint64_t now_ms, uint64_t *retry_after_ms) {
   struct table *t = &limits->tables[class];
   ch_assert(class < CH_LIMITS_CLASS_COUNT && key.len > 0 && key.len <= CH_LIMITS_KEY_MAX && now_ms <= NOW_MAX_MS);

@@ -7,7 +7,8 @@
  * addresses cannot push out users). When a class is full, a full bucket among the least recently used is forgotten, which loses
  * nothing; where there is none, the least recently used one, whose owner then begins with a full bucket.
  *
- * Pure. One thread at a time; each gateway thread has its own, so a limit holds for each thread.
+ * Pure, one thread at a time. A gateway sees limits through a ch_limiter: those of its own here, or what several threads share (server/loop/shared_limits.h), so that a limit holds
+ * for the process.
  */
 #ifndef CH_SERVER_LIMITS_H
 #define CH_SERVER_LIMITS_H
@@ -47,6 +48,14 @@ void ch_limits_free(ch_limits *limits);
  * when the same cost would pass if nobody draws before. A key for which there is no memory gets CHAT_E_AGAIN too.
  */
 int ch_limits_take(ch_limits *limits, enum ch_limits_class class, ch_bytes key, uint32_t cost, uint64_t now_ms, uint64_t *retry_after_ms);
+
+/* What a gateway draws from; ch_limits_take with `self` for the limits. take NULL: nothing is limited. */
+typedef struct ch_limiter {
+  int (*take)(void *self, enum ch_limits_class class, ch_bytes key, uint32_t cost, uint64_t now_ms, uint64_t *retry_after_ms);
+  void *self;
+} ch_limiter;
+
+ch_limiter ch_limits_limiter(ch_limits *limits);
 
 /* Keys remembered in a class now; never above its buckets_max. */
 size_t ch_limits_count(const ch_limits *limits, enum ch_limits_class class);

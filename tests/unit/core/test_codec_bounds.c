@@ -9,6 +9,7 @@
 #include "codec_example.h"
 #include "core/codec_parts.h"
 #include "record.pb-c.h"
+#include "sim/random.h"
 #include "run.h"
 
 enum { OUT_MAX = 1 << 22, ARENA_MAX = 1 << 24 };
@@ -516,7 +517,9 @@ static int record_error(const ch_record *record) {
   ch_buf_clear(&out);
   ch_arena_reset(&arena);
   ck_assert_int_eq(ch_record_encode(record, &out), CHAT_OK);
-  return ch_record_decode(ch_buf_bytes(&out), &arena, &back);
+  int error = ch_record_decode(ch_buf_bytes(&out), &arena, &back);
+  ck_assert_int_eq(ch_record_check(record), error);
+  return error;
 }
 
 START_TEST(records_of_devices_and_of_the_server) {
@@ -533,6 +536,36 @@ START_TEST(records_of_devices_and_of_the_server) {
   ck_assert_int_eq(record_error(&record), CHAT_E_PROTOCOL);
   record = (ch_record){.conversation_id = ID(1), .type = CHAT_TYPE_TITLE, .system = 1};
   ck_assert_int_eq(record_error(&record), CHAT_OK);
+  teardown();
+}
+END_TEST
+
+/* What a writer asks before is what a reader finds, for records that are wrong in any number of places (record_error compares). */
+START_TEST(a_check_before_encoding_says_what_decoding_would) {
+  static const chat_bytes users[] = {TEXT("ann"), TEXT("bob"), TEXT("a\nb"), TEXT("\xff"), {0}};
+  static const uint32_t types[] = {CHAT_TYPE_MESSAGE, CHAT_TYPE_TITLE, 0, UINT32_MAX};
+  static const size_t lens[] = {0, 1, CH_CONTENT_MAX, CH_CONTENT_MAX + 1, CH_SEND_PAYLOAD_MAX, CH_SEND_PAYLOAD_MAX + 1};
+  static const int32_t errors[] = {0, CHAT_E_DENIED, -CH_ERROR_CODE_MAX, -CH_ERROR_CODE_MAX - 1, 1, INT32_MAX};
+  sim_random random = {1};
+  size_t good = 0, bad = 0;
+  setup();
+  for (int i = 0; i < 20000; i++) {
+    ch_record record = {.conversation_id = ID(1), .client_seq = sim_pick(&random, 3), .prev = sim_pick(&random, 3), .type = types[sim_pick(&random, COUNT(types))]};
+    record.sender = sim_chance(&random, 1, 8) ? text(CHAT_USER_ID_MAX + sim_pick(&random, 2)) : users[sim_pick(&random, COUNT(users))];
+    record.peer = sim_chance(&random, 1, 8) ? text(CHAT_USER_ID_MAX + sim_pick(&random, 2)) : users[sim_pick(&random, COUNT(users))];
+    record.device_id[0] = sim_chance(&random, 7, 8);
+    record.client_id[15] = sim_chance(&random, 7, 8);
+    record.payload = text(lens[sim_chance(&random, 1, 8) ? sim_pick(&random, COUNT(lens)) : sim_pick(&random, 2)]);
+    record.is_void = sim_chance(&random, 1, 2);
+    record.void_error = errors[sim_chance(&random, 1, 4) ? sim_pick(&random, COUNT(errors)) : 0];
+    record.system = sim_chance(&random, 1, 4);
+    *(record_error(&record) ? &bad : &good) += 1;
+  }
+  ck_assert_uint_gt(good, 2000);
+  ck_assert_uint_gt(bad, 2000);
+  ch_record worst = record_example;
+  worst.void_error = INT32_MIN; /* has no positive form to be encoded in */
+  ck_assert_int_eq(ch_record_check(&worst), CHAT_E_INVALID);
   teardown();
 }
 END_TEST
@@ -614,6 +647,7 @@ int main(void) {
       {a_role_that_is_not_given_is_member, 0},
       {types_not_known_here, 0},
       {records_of_devices_and_of_the_server, 0},
+      {a_check_before_encoding_says_what_decoding_would, 0},
       {tasks_of_nothing_or_two_things, 0},
       {lists_of_tasks, 0},
   };

@@ -15,6 +15,7 @@ enum { CONNS_MAX = 16 };
 
 static ch_gateway_config config;
 static ch_gateway *gateway;
+static ch_limits *limits; /* NULL: none */
 static ch_arena heard_arena;
 
 /* What a client has been sent and not looked at. */
@@ -51,9 +52,17 @@ static UNUSED void gateway_begin(void) {
   role = ch_gateway_role(gateway);
 }
 
+/* Between gateway_config_default and gateway_begin. */
+static UNUSED void limited_to(ch_limits_config of) {
+  ck_assert_int_eq(ch_limits_new(&env, &of, &limits), 0);
+  config.limiter = ch_limits_limiter(limits);
+}
+
 static UNUSED void gateway_end(void) {
   cancel_ops();
   ch_gateway_free(gateway);
+  ch_limits_free(limits);
+  limits = NULL;
   ch_arena_fini(&heard_arena);
   ck_assert_uint_eq(memory.live, 0);
 }

@@ -616,10 +616,9 @@ START_TEST(sends_without_an_answer_are_bounded) {
 END_TEST
 
 START_TEST(limits_give_retry) {
-  ch_limits_config limits = {.classes = {[CH_LIMITS_USER] = {.rate_per_min = 60, .burst = 2, .buckets_max = 8},
-                                         [CH_LIMITS_CONVERSATION] = {.rate_per_min = 60, .burst = 1, .buckets_max = 8}}};
   gateway_config_default();
-  config.limits = &limits;
+  limited_to((ch_limits_config){.classes = {[CH_LIMITS_USER] = {.rate_per_min = 60, .burst = 2, .buckets_max = 8},
+                                            [CH_LIMITS_CONVERSATION] = {.rate_per_min = 60, .burst = 1, .buckets_max = 8}}});
   gateway_begin();
   group_id(group, 5);
   login(1, "ann", 1);
@@ -629,6 +628,43 @@ START_TEST(limits_give_retry) {
   ck_assert_uint_eq(hears_answer(2, CH_RETRY)->retry_after_ms, 1000); /* the conversation's */
   sends(3, 1, 0);
   ck_assert_uint_eq(hears_answer(3, CH_RETRY)->retry_after_ms, 1000); /* the user's */
+  gateway_end();
+}
+END_TEST
+
+/* A record that the sequencer cannot read would stop its partition for everybody. Here a store (of somebody's own making, say) gives a device no id. */
+START_TEST(what_the_sequencer_could_not_read_is_not_written) {
+  gateway_config_default();
+  gateway_begin();
+  group_id(group, 5);
+  opens(1);
+  hello(1, (const uint8_t[16]){1}, 0);
+  is_user("ann", 0);
+  chat_store_device *op = take_op(CHAT_OP_STORE_DEVICE);
+  op->device = (chat_device){.created_ms = 1};
+  give(op, 0);
+  op = take_op(CHAT_OP_STORE_DEVICE);
+  give(op, 0);
+  route_is_written(7, 5);
+  hears(1, CH_WELCOME);
+  sends(1, 0, 0);
+  ann_is(CHAT_ROLE_MEMBER);
+  hears_refused(1, CHAT_E_INTERNAL);
+  sends(2, 0, 1); /* a retry becomes a void, which says no more than who and which: that cannot be read either */
+  hears_answer(2, CH_RETRY);
+  ck_assert_ptr_null(find_op(CHAT_OP_LOG_APPEND));
+  gateway_end();
+}
+END_TEST
+
+/* A hook's reason goes into the log as that of a void. */
+START_TEST(a_reason_that_the_log_cannot_hold_is_not_written) {
+  begin_with_hooks(1, 0);
+  sends(1, 0, 1);
+  ann_is(CHAT_ROLE_MEMBER);
+  give(take_op(CH_OP_BEFORE_LOG), -CH_ERROR_CODE_MAX - 1);
+  hears_answer(1, CH_RETRY);
+  ck_assert_ptr_null(find_op(CHAT_OP_LOG_APPEND));
   gateway_end();
 }
 END_TEST
@@ -757,6 +793,8 @@ int main(void) {
       {may_it, 0},
       {sends_without_an_answer_are_bounded, 0},
       {limits_give_retry, 0},
+      {what_the_sequencer_could_not_read_is_not_written, 0},
+      {a_reason_that_the_log_cannot_hold_is_not_written, 0},
       {connections_that_go_take_their_queues_along, 0},
       {an_append_outlives_its_connection, 0},
       {drain_answers_first, 0},

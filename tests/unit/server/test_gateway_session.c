@@ -609,23 +609,27 @@ END_TEST
 
 START_TEST(bounds_of_connections) {
   gateway_config_default();
-  ch_limits_config limits = {.classes = {[CH_LIMITS_ADDRESS] = {.rate_per_min = 60, .burst = 2, .buckets_max = 8}}};
-  config.limits = &limits;
+  limited_to((ch_limits_config){.classes = {[CH_LIMITS_ADDRESS] = {.rate_per_min = 60, .burst = 2, .buckets_max = 8}}});
   config.sessions_max = 3;
   gateway_begin();
-  ck_assert_int_eq(ch_gateway_opened(gateway, 1, ch_bytes_text("a"), now), 0);
-  ck_assert_int_eq(ch_gateway_opened(gateway, 2, ch_bytes_text("a"), now), 0);
-  ck_assert_int_eq(ch_gateway_opened(gateway, 3, ch_bytes_text("a"), now), CHAT_E_AGAIN);
-  ck_assert_int_eq(ch_gateway_opened(gateway, 3, ch_bytes_text("b"), now), 0);
-  ck_assert_int_eq(ch_gateway_opened(gateway, 4, ch_bytes_text("c"), now), CHAT_E_LIMIT);
+  ck_assert_int_eq(ch_gateway_admit(gateway, ch_bytes_text("a"), now), 0);
+  ck_assert_int_eq(ch_gateway_admit(gateway, ch_bytes_text("a"), now), 0);
+  ck_assert_int_eq(ch_gateway_admit(gateway, ch_bytes_text("a"), now), CHAT_E_AGAIN);
+  ck_assert_uint_eq(ch_gateway_get_stats(gateway)->limited, 1);
+  for (uint64_t conn = 1; conn <= 3; conn++) opens(conn); /* those that were admitted are not counted again */
+  ck_assert_int_eq(ch_gateway_admit(gateway, ch_bytes_text("b"), now), CHAT_E_LIMIT);
+  ck_assert_int_eq(ch_gateway_opened(gateway, 4, ch_bytes_text("192.0.2.1"), now), CHAT_E_LIMIT); /* admitted before the others were here */
+  leaves(1);
+  ck_assert_int_eq(ch_gateway_admit(gateway, ch_bytes_text("b"), now), 0);
+  ch_gateway_drain(gateway, 0, now);
+  ck_assert_int_eq(ch_gateway_admit(gateway, ch_bytes_text("c"), now), CHAT_E_AGAIN);
   gateway_end();
 }
 END_TEST
 
 START_TEST(requests_of_a_user_are_limited) {
   gateway_config_default();
-  ch_limits_config limits = {.classes = {[CH_LIMITS_USER] = {.rate_per_min = 60, .burst = 1, .buckets_max = 8}}};
-  config.limits = &limits;
+  limited_to((ch_limits_config){.classes = {[CH_LIMITS_USER] = {.rate_per_min = 60, .burst = 1, .buckets_max = 8}}});
   gateway_begin();
   login(1, "ann", 1);
   say(1, &(ch_client_message){.tag = 1, .op = CH_LIST_DEVICES});
@@ -636,6 +640,52 @@ START_TEST(requests_of_a_user_are_limited) {
   ck_assert_uint_eq(error->u.error.retry_after_ms, 1000);
   beats(1, 3); /* a heartbeat costs nothing */
   hears_nothing(1);
+  gateway_end();
+}
+END_TEST
+
+static size_t hears_until_goodbye(uint64_t conn, int code) {
+  size_t count = 0;
+  for (;; count++) {
+    const ch_server_message *message = hear(conn);
+    ck_assert(message != NULL);
+    if (message->op != CH_GOODBYE) continue;
+    ck_assert_int_eq(message->u.goodbye.code, code);
+    hears_nothing(conn);
+    return count;
+  }
+}
+
+static void says_nobody_knows(uint64_t conn, int count) {
+  static const uint8_t unknown[] = {3, 0xfa, 0x06, 0x00};
+  for (int i = 0; i < count; i++) say_raw(conn, unknown, sizeof unknown);
+}
+
+/* docs/protocol.md, "Limits": 1,000 in 10 s. */
+START_TEST(whoever_goes_on_being_refused_is_sent_away) {
+  const ch_client_message kinds[] = {{.tag = 1, .op = CH_HEARTBEAT}, {.tag = 1, .op = CH_CONFIRM_SESSION}, {.tag = 1, .op = CH_LIST_DEVICES}};
+  gateway_config_default();
+  limited_to((ch_limits_config){.classes = {[CH_LIMITS_USER] = {.rate_per_min = 1, .burst = 1, .buckets_max = 8}}});
+  gateway_begin();
+  for (uint64_t conn = 1; conn <= 3; conn++) {
+    login(conn, "ann", (uint8_t)conn);
+    for (int i = 0; i < 1010; i++) say(conn, &kinds[conn - 1]); /* the first heartbeat and the first request are not refused */
+    ck_assert_uint_eq(hears_until_goodbye(conn, CHAT_E_AGAIN), 1001);
+    ck_assert(is_closing(conn));
+  }
+  login(4, "bob", 4);
+  says_nobody_knows(4, 1000);
+  for (int i = 0; i < 1000; i++) ck_assert_int_eq(hears(4, CH_ERROR)->u.error.code, CHAT_E_UNSUPPORTED);
+  pass_time(10000); /* then a new count begins */
+  says_nobody_knows(4, 1000);
+  for (int i = 0; i < 1000; i++) hears(4, CH_ERROR);
+  hears_nothing(4);
+  says_nobody_knows(4, 2); /* the second is not looked at any more */
+  hears(4, CH_ERROR);
+  const ch_server_message *goodbye = hears(4, CH_GOODBYE);
+  ck_assert_int_eq(goodbye->u.goodbye.code, CHAT_E_AGAIN);
+  ck_assert_uint_eq(goodbye->u.goodbye.reconnect_after_ms, 10000);
+  hears_nothing(4);
   gateway_end();
 }
 END_TEST
@@ -833,6 +883,7 @@ int main(void) {
       {each_heartbeat_has_its_own_reply, 0},
       {bounds_of_connections, 0},
       {requests_of_a_user_are_limited, 0},
+      {whoever_goes_on_being_refused_is_sent_away, 0},
       {a_route_is_dropped_with_its_connection, 0},
       {drain_says_goodbye_and_is_done_when_all_left, 0},
       {a_peer_that_does_not_read_its_goodbye_is_closed, 0},
