@@ -20,6 +20,8 @@ started=$(date +%s)
 export CHAT_SOURCE="$PWD"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+# What is sent that nobody may read, and what is said meanwhile (tests/canaries.py).
+export CHAT_CANARIES="$logs/canaries"
 rm -rf "$logs"
 mkdir -p "$logs"
 
@@ -184,5 +186,6 @@ if wanted bindings && has_tests tests/bindings; then
 fi
 # Each program of the benchmarks runs, as small as can be; no figure is judged.
 if wanted bench; then stage bench /usr/bin/python3 scripts/check_bench.py build/release; fi
+if [ -d "$CHAT_CANARIES" ]; then stage canaries /usr/bin/python3 tests/canaries.py "$CHAT_CANARIES"; fi
 if wanted install && has_ctest release install; then stage install run_ctest release install; fi
 finish

@@ -4,13 +4,26 @@ are shared; where it passes, the test fails with the events that came instead.""
 
 import time
 
+import canaries
 from libchat import ChatError, Client, Error, EventType, State, Tick
 
 DEADLINE_S = 90
 
 
+def _told(init):
+    def heard(self, *args, **more):
+        init(self, *args, **more)
+        canaries.said("python-errors", str(self))
+
+    return heard
+
+
+ChatError.__init__ = _told(ChatError.__init__)  # whatever the binding says of an error is looked through for what it must not say
+
+
 def client(server, user, database=None, **options):
     """To be entered; reconnects quickly."""
+    canaries.sent("token", f"dev:{user}".encode())
     return Client(server.url, f"dev:{user}", database, backoff_min="20ms", backoff_max="500ms", **options)
 
 

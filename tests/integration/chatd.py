@@ -24,6 +24,8 @@ import threading
 import urllib.error
 import urllib.request
 
+import canaries
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CHAT_BUILD", ROOT / "build" / "dev"))
 
@@ -104,6 +106,8 @@ class Chatd:
 
     def stop(self):
         """SIGTERM; its exit code."""
+        if self.metrics_port and canaries.wanted() and self.running():
+            self.get("/metrics")
         self.signal(signal.SIGTERM)
         return self.wait(STOP_S)
 
@@ -123,6 +127,7 @@ class Chatd:
             raise
         finally:
             self.reader.join(STOP_S)
+            canaries.said("chatd-log", self.log())
 
     def running(self):
         return self.process is not None and self.process.poll() is None
@@ -144,9 +149,11 @@ class Chatd:
         url = f"http://127.0.0.1:{self.metrics_port}{path}"
         try:
             with urllib.request.urlopen(url, timeout=START_S) as answer:
-                return answer.status, answer.read().decode()
+                status, text = answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            status, text = error.code, error.read().decode()
+        canaries.said("chatd-page", text)
+        return status, text
 
     def remove(self):
         if self.owns_folder:

@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 
+import canaries
 from chatd import program
 
 DEADLINE_S = 120  # of a command that ends by itself
@@ -46,8 +47,18 @@ class Person:
     def command(self, *args):
         return [program("chat"), "--home", str(self.folder), "--profile", self.profile, *args]
 
+    @staticmethod
+    def remember(args):
+        """The token of a login, the words of a message; what the program says about them on stderr, or of its own accord, is no place for either."""
+        if args[:1] == ("login",):
+            canaries.sent("token", str(args[2]).encode())
+        if args[:1] == ("send",) and len(args) > 2:
+            canaries.sent("body", str(args[2]).encode())
+
     def __call__(self, *args, code=0, stdin=b""):
+        self.remember(args)
         done = subprocess.run(self.command(*args), input=stdin, capture_output=True, timeout=DEADLINE_S, env={**os.environ, **LANGUAGE})
+        canaries.said("chat-stderr", done.stderr)
         result = Done(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
         assert done.returncode == code, f"{args}: exit code {done.returncode}, not {code}\n{done.stdout!r}\n{result.err}"
         return result
@@ -87,6 +98,7 @@ class Running:
 
     def _read_err(self):
         self.errors = self.process.stderr.read()
+        canaries.said("chat-stderr", self.errors)
 
     @property
     def rows(self):

@@ -8,6 +8,8 @@ import os
 import subprocess
 import time
 
+import canaries
+
 
 def base64url(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=")
@@ -26,11 +28,13 @@ class Key:
         if alg == "HS256":
             self.secret = os.urandom(48)
             self.path.write_bytes(self.secret)
+            canaries.sent("key", self.secret)
         else:
             self.private = folder / f"{kid}.private.pem"
             kind = ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if alg == "RS256" else ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
             self.private.write_bytes(openssl("genpkey", "-algorithm", *kind))
             self.path.write_bytes(openssl("pkey", "-in", self.private, "-pubout"))
+            canaries.sent("key", self.private.read_bytes().splitlines()[1])
 
     @property
     def option(self):
@@ -62,4 +66,6 @@ def token(key, claims=None, header=None, sign=None, **more):
     parts[0] = header if isinstance(header, bytes) else parts[0]
     parts[1] = claims if isinstance(claims, bytes) else parts[1]
     signed = b".".join(map(base64url, parts))
-    return signed + b"." + base64url((sign or key.sign)(signed))
+    made = signed + b"." + base64url((sign or key.sign)(signed))
+    canaries.sent("token", made)
+    return made

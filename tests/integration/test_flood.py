@@ -5,6 +5,7 @@ Each address of 127.0.0.0/8 is one of its own here. Where a limit is counted the
 import asyncio
 import os
 import pathlib
+import resource
 import socket
 import ssl
 import time
@@ -188,6 +189,30 @@ def test_handshakes_from_many_addresses(certificate, data):
         for each in flood:
             each.close()
         asyncio.run(honest(chatd))
+
+
+def test_no_descriptors_are_left():
+    """What cannot be accepted waits and is not asked for in a circle; whoever is in is served; when some have left others get in."""
+    async def run(chatd):
+        inside, _ = await login(chatd.url, b"dev:inside")
+        room = len(os.listdir(f"/proc/{chatd.pid}/fd")) + 20
+        _, hard = resource.prlimit(chatd.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(chatd.pid, resource.RLIMIT_NOFILE, (room, hard))
+        flood = [connect(chatd, number) for number in range(200)]
+        await asyncio.sleep(0.5)
+        assert len(os.listdir(f"/proc/{chatd.pid}/fd")) == room
+        began_s = cpu_s(chatd)
+        await asyncio.sleep(1)
+        assert cpu_s(chatd) - began_s < 0.5  # a loop that spins takes all of it
+        assert body_of(await inside.ask(heartbeat=pb.Heartbeat()))[0] == "heartbeat_reply"
+        for each in flood:
+            each.close()
+        other, _ = await login(chatd.url, b"dev:other")
+        await close([inside, other])
+        resource.prlimit(chatd.pid, resource.RLIMIT_NOFILE, (hard, hard))
+
+    with Chatd() as chatd:
+        asyncio.run(run(chatd))
 
 
 def test_bad_tokens_cost_an_address_its_connections():
