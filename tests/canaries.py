@@ -14,9 +14,9 @@ import random
 import re
 import sys
 
-LEN_MIN = 6        # what is shorter is found anywhere
+LEN_MIN = {"token": 6, "key": 16, "body": 10}  # what is shorter is found anywhere: a single word of English in any error text
+FORM_MIN = 6
 BODIES_MAX = 3000  # looked for, of those that were sent: drawn
-KINDS = ("token", "key", "body")
 
 _folder = os.environ.get("CHAT_CANARIES")
 _sent = set()
@@ -34,9 +34,8 @@ def wanted():
 
 def sent(kind, secret):
     """`secret`, bytes, has been handed to a program."""
-    if not _folder or len(secret) < LEN_MIN or len(secret) > 65536 or (kind, secret) in _sent:
+    if not _folder or not LEN_MIN[kind] <= len(secret) <= 65536 or (kind, secret) in _sent:
         return
-    assert kind in KINDS
     _sent.add((kind, secret))
     with open(_path(f"sent.{os.getpid()}"), "a", encoding="ascii") as file:
         file.write(f"{kind} {secret.hex()}\n")
@@ -58,7 +57,7 @@ def forms(secret):
     for shift in range(3):
         encoded = base64.b64encode(bytes(shift) + secret)[-(-shift * 8 // 6):]
         middle = encoded.rstrip(b"=")[:-1]
-        if len(middle) >= LEN_MIN:
+        if len(middle) >= FORM_MIN:
             yield middle
             yield middle.replace(b"+", b"-").replace(b"/", b"_")
 
@@ -100,7 +99,7 @@ def main(folder):
         for kind, secret in found(looked_for, text):
             bad += 1
             print(f"{name} shows a {kind}: {secret[:40]!r}")
-    counts = ", ".join(f"{sum(k == kind for k, _ in looked_for)} of kind {kind}" for kind in KINDS)
+    counts = ", ".join(f"{sum(k == kind for k, _ in looked_for)} of kind {kind}" for kind in LEN_MIN)
     size = sum(map(len, texts.values()))
     print(f"note: looked for {counts} in {len(texts)} files of {size / 1024:.0f} KiB: {'none is there' if not bad else f'{bad} found'}")
     return bad != 0

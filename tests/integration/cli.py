@@ -50,7 +50,7 @@ class Person:
     @staticmethod
     def remember(args):
         """The token of a login, the words of a message; what the program says about them on stderr, or of its own accord, is no place for either."""
-        if args[:1] == ("login",):
+        if args[:1] == ("login",) and len(args) > 2 and not str(args[2]).startswith("-"):
             canaries.sent("token", str(args[2]).encode())
         if args[:1] == ("send",) and len(args) > 2:
             canaries.sent("body", str(args[2]).encode())
