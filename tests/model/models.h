@@ -8,5 +8,6 @@
 
 extern const model model_sending;
 extern const model model_takeover;
+extern const model model_devices;
 
 #endif
