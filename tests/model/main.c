@@ -15,7 +15,7 @@
 
 #include "model/models.h"
 
-static const model *const models[] = {&model_sending, &model_takeover, &model_devices};
+static const model *const models[] = {&model_sending, &model_takeover, &model_receiving, &model_devices};
 enum { MODEL_COUNT = sizeof models / sizeof *models };
 
 static model_limits limits = {.states_max = 60 * 1000 * 1000, .seconds_max = 3600};

@@ -9,5 +9,6 @@
 extern const model model_sending;
 extern const model model_takeover;
 extern const model model_devices;
+extern const model model_receiving;
 
 #endif
