@@ -1,7 +1,7 @@
 # Thin: two commands, each doing all the set-up on a fresh Debian 12. The build itself is CMake (see CMakePresets.json).
 PRESET ?= dev
 
-.PHONY: help run test fuzz model tsan abi bench bench-full setup build fmt clean
+.PHONY: help run test fuzz model tsan abi bench bench-full bench-peers setup build fmt clean
 
 help:
 	@echo 'make run                 build, start chatd, replay a chat through it and prove the result'
@@ -12,6 +12,7 @@ help:
 	@echo 'make tsan                look for data races: loops, backends and people who chat, under ThreadSanitizer'
 	@echo 'make abi                 describe exported symbols and struct layouts anew (tests/abi), after a change that is meant'
 	@echo 'make bench [SCENARIO=…]  measure chatd beside bare baselines, in ten minutes; bench-full: at full size'
+	@echo 'make bench-peers         measure chatd beside servers that one might run instead (installs them)'
 	@echo 'make build [PRESET=dev]  build only (dev, release, tsan, coverage, fuzz) into build/PRESET'
 	@echo 'make setup               install what the build needs (apt)'
 	@echo 'make fmt                 format the sources (needs clang-format)'
@@ -48,6 +49,10 @@ bench: build
 
 bench-full: build
 	@python3 bench/run.py --full $(SCENARIO)
+
+bench-peers: PRESET = release
+bench-peers: build
+	@python3 bench/run_peers.py $(SCENARIO)
 
 setup:
 	@scripts/setup.sh

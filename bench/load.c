@@ -12,7 +12,7 @@
 
 static const char usage[] = "usage: load --port PORT [OPTION]...\n"
                             "  --port PORT         of the server, on 127.0.0.1\n"
-                            "  --protocol NAME     chat, raw: what it speaks (chat)\n"
+                            "  --protocol NAME     chat, raw, centrifugo, tinode, xmpp: what it speaks (chat)\n"
                             "  --workload NAME     pairs, group, idle, feed, reconnect, slow, garbage: who sends when (pairs)\n"
                             "  --clients N         connections (100)\n"
                             "  --first-user N      number of the first one's user (0): processes beside each other need different ones\n"
@@ -30,6 +30,7 @@ static const char usage[] = "usage: load --port PORT [OPTION]...\n"
                             "  --sources N         come from 127.0.0.1 to 127.0.0.N in turn (0: any)\n"
                             "  --narrow            sockets with little room and small segments, as over a slow network\n"
                             "  --hold              at the end of the warm-up print \"ready\" and wait for a line on standard input\n"
+                            "  --key KEY           secret or API key of a peer\n"
                             "  --tls               over TLS; the certificate is not checked\n";
 
 static load_config defaults(void) {
@@ -79,7 +80,7 @@ static const struct option names[] = {
     {"rate", 1, NULL, 'R'},       {"body", 1, NULL, 'b'},       {"warm", 1, NULL, 'a'},     {"seconds", 1, NULL, 's'},
     {"watch", 1, NULL, 'x'},      {"connecting", 1, NULL, 'k'}, {"sources", 1, NULL, 'S'},  {"count", 1, NULL, 'n'},
     {"online", 1, NULL, 'o'},     {"narrow", 0, NULL, 'N'},     {"hold", 0, NULL, 'H'},     {"tls", 0, NULL, 'T'},
-    {"help", 0, NULL, 'h'},       {NULL, 0, NULL, 0},
+    {"key", 1, NULL, 'K'},        {"help", 0, NULL, 'h'},       {NULL, 0, NULL, 0},
 };
 
 static void take_option(load_config *config, int name, const char *value) {
@@ -103,6 +104,7 @@ static void take_option(load_config *config, int name, const char *value) {
   case 'x': watch_process(config, value); break;
   case 'k': config->connecting_max = whole(value); break;
   case 'S': config->sources = whole(value); break;
+  case 'K': config->key = value; break;
   case 'T': config->tls = tls_context(); break;
   case 'h': fputs(usage, stdout); exit(0);
   default: fputs(usage, stderr); exit(2);

@@ -29,6 +29,7 @@ typedef enum load_phase { LOAD_CONNECT, LOAD_JOIN, LOAD_WARM, LOAD_STEADY, LOAD_
 typedef struct load_config {
   const struct bench_protocol *protocol;
   const struct bench_workload *workload;
+  const char *key;         /* secret or API key, where the protocol needs one; NULL: none */
   struct sockaddr_in peer;
   SSL_CTX *tls;        /* NULL: plain */
   uint32_t sources;    /* addresses 127.0.0.2 and on that clients come from in turn; 0: any */

@@ -9,5 +9,9 @@
 extern const bench_protocol protocol_chat;
 /* bench/relay.c: a frame is a body; the path is the room. */
 extern const bench_protocol protocol_raw;
+/* Peers (bench/peers). */
+extern const bench_protocol protocol_centrifugo;
+extern const bench_protocol protocol_tinode;
+extern const bench_protocol protocol_xmpp;
 
 #endif

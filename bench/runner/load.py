@@ -10,7 +10,7 @@ GRACE_S = 240  # beyond warm-up and window: to connect, to enter rooms
 
 
 def command(bench, server, **options):
-    options = {"port": server.port, "protocol": server.protocol, **({"tls": True} if server.tls else {}), **options}
+    options = {"port": server.port, "protocol": server.protocol, **server.load_options, **({"tls": True} if server.tls else {}), **options}
     arguments = [f"--{name.replace('_', '-')}" if value is True else f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     return [bench.program("bench/load"), *arguments, *(f"--watch={pid}" for pid in server.pids)]
 

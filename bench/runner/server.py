@@ -26,6 +26,7 @@ class Server:
 
     protocol = None  # the load's name for what it speaks
     tls = False
+    load_options = {}  # of the load generator: what its protocol needs
 
     def __init__(self, bench):
         self.bench = bench
