@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Centrifugo's client protocol in protobuf (github.com/centrifugal/protocol, definitions/client.proto): a WebSocket message holds Commands or Replies, each behind its length as a varint; an empty one is a ping, and its answer. A person has a channel of its own (what Centrifugo calls an inbox), a group
+ * Centrifugo's client protocol in protobuf (github.com/centrifugal/protocol, definitions/client.proto): a WebSocket message holds Commands or Replies,
+ * each behind its length as a varint; an empty one is a ping, and its answer. A person has a channel of its own (what Centrifugo calls an inbox), a
+ * group
  * has one that all are subscribed to.
  */
 #include <openssl/evp.h>

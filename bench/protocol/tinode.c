@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tinode's client protocol (github.com/tinode/chat, docs/API.md): JSON in WebSocket text messages. Each client makes an account and is logged in with it; a pair is a p2p topic, a group one that its first member makes. It answers each {pub} with {ctrl} when the message is in its
+ * Tinode's client protocol (github.com/tinode/chat, docs/API.md): JSON in WebSocket text messages. Each client makes an account and is logged in with
+ * it; a pair is a p2p topic, a group one that its first member makes. It answers each {pub} with {ctrl} when the message is in its
  * database. Receipts ({note}) are left out, which spares it their cost.
  */
 #include <jansson.h>
