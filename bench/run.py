@@ -15,10 +15,10 @@ import tempfile
 
 from runner import machine
 from runner.results import HEADER, Results
-from scenarios import group, hostile, idle, pairs, reconnect
+from scenarios import backlog, group, growth, history, hostile, idle, pairs, reconnect
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-SCENARIOS = {name: scenario for family in (pairs, group, idle, reconnect, hostile) for name, scenario in family.SCENARIOS.items()}
+SCENARIOS = {name: scenario for family in (pairs, group, idle, history, reconnect, backlog, growth, hostile) for name, scenario in family.SCENARIOS.items()}
 
 
 class Bench:
