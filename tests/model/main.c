@@ -15,7 +15,7 @@
 
 #include "model/models.h"
 
-static const model *const models[] = {&model_sending, &model_takeover, &model_receiving, &model_devices};
+static const model *const models[] = {&model_sending, &model_takeover, &model_tasks, &model_receiving, &model_channels, &model_devices, &model_epochs, &model_rows};
 enum { MODEL_COUNT = sizeof models / sizeof *models };
 
 static model_limits limits = {.states_max = 60 * 1000 * 1000, .seconds_max = 3600};
@@ -32,7 +32,7 @@ static const model_scope *scope_of(const model *of, const char *name) {
 
 static void print_result(const char *name, const char *scope, const char *without, const model_result *result) {
   static const char *const outcomes[] = {[MODEL_EXHAUSTED] = "exhausted", [MODEL_VIOLATION] = "refuted", [MODEL_LIMIT] = "not exhausted"};
-  printf("note: %-10s %-11s %-22s %-13s %10llu states %11llu moves  depth %3u %6.1f s", name, scope, without ? without : "all rules", outcomes[result->outcome],
+  printf("note: %-10s %-11s %-22s %-13s %10llu states %11llu moves  depth %3u %6.1f s of CPU", name, scope, without ? without : "all rules", outcomes[result->outcome],
          (unsigned long long)result->states, (unsigned long long)result->moves, result->depth, result->seconds);
   if (result->outcome == MODEL_VIOLATION) printf("  %u steps: %s", result->steps, result->reason);
   printf("\n");
