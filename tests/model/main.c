@@ -46,7 +46,7 @@ static bool keeps_all(const model *of, const model_scope *scope) {
   return result.outcome == MODEL_EXHAUSTED;
 }
 
-/* A rule that is said to be covered by others is tried in every scope: that it is not any more is a failure as well. */
+/* Where a rule is not refuted, docs/reliability.md says whether that was searched for or reasoned. */
 static bool is_as_said(const model *of, const model_rule *rule) {
   char without[64];
   snprintf(without, sizeof without, "without %s", rule->name);
