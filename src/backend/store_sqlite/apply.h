@@ -11,6 +11,7 @@
 typedef struct ch_sqlstore_writer {
   const chat_allocator *alloc;
   ch_sqlite_db *db;
+  bool no_index; /* nobody is to be told of texts that are erased */
   void *result; /* in the op's memory: what the op is given when the transaction has committed; until then it says what was asked for */
 } ch_sqlstore_writer;
 

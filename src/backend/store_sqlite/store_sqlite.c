@@ -154,7 +154,7 @@ static void take_group(sqlite_store *store, op_group *group) {
 
 /* One op of a group: what fails leaves the others' effects. A full disk may have rolled back the whole transaction: then nobody's are left. */
 static bool write_one(sqlite_store *store, pending *item) {
-  ch_sqlstore_writer writer = {.alloc = store->config.alloc, .db = &store->main};
+  ch_sqlstore_writer writer = {.alloc = store->config.alloc, .db = &store->main, .no_index = store->config.no_search};
   int error = ch_sqlite_run(&store->main, SQL_SAVEPOINT, "");
   if (!error) {
     item->status = writes[item->op->kind].write(&writer, item->op);
@@ -383,6 +383,7 @@ static int open_snapshot(reading_thread *thread, chat_op *op) {
 }
 
 static int answer(reading_thread *thread, chat_op *op) {
+  if (op->kind == CHAT_OP_STORE_SEARCH && thread->store->config.no_search) return CHAT_E_UNSUPPORTED;
   if (op->kind == CHAT_OP_STORE_SEARCH) {
     int error = open_index(thread);
     if (error) return error;
@@ -609,18 +610,30 @@ static int start_readers(sqlite_store *store) {
   return 0;
 }
 
+/* Without an index: what would be told to one goes, too, because it keeps text. */
+static int open_search(sqlite_store *store) {
+  if (!store->config.no_search) return ch_sqlstore_indexer_open(&store->indexer, store->config.alloc, store->path);
+  ch_sqlstore_index_remove(store->path);
+  return ch_sqlite_run(&store->main, SQL_ERASED_DELETE, "u", (uint64_t)INT64_MAX);
+}
+
+static int start_indexer(sqlite_store *store) {
+  if (store->config.no_search) return 0;
+  store->index_stale = true;
+  store->indexer_started = pthread_create(&store->index_thread, NULL, indexer_main, store) == 0;
+  return store->indexer_started ? 0 : CHAT_E_NOMEM;
+}
+
 static int start(sqlite_store *store) {
   int error = ch_sqlstore_tails_init(&store->tails, store->config.alloc, store->config.tail_rows, store->config.tail_len);
   store->has_tails = error == 0;
   if (!error) error = take_lock(store);
   if (!error) error = open_main(store);
-  if (!error) error = ch_sqlstore_indexer_open(&store->indexer, store->config.alloc, store->path);
+  if (!error) error = open_search(store);
   if (!error) error = start_readers(store);
   if (error) return error;
-  store->index_stale = true;
   store->writer_started = pthread_create(&store->write_thread, NULL, writer_main, store) == 0;
-  store->indexer_started = pthread_create(&store->index_thread, NULL, indexer_main, store) == 0;
-  return store->writer_started && store->indexer_started ? 0 : CHAT_E_NOMEM;
+  return store->writer_started ? start_indexer(store) : CHAT_E_NOMEM;
 }
 
 static void init_locks(sqlite_store *store) {

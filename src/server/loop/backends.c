@@ -67,7 +67,12 @@ static int open_store_sqlite(const ch_backends_config *config, chat_backend *bac
   (void)why;
   char path[PATH_LEN_MAX];
   path_in_data(config, "store", path);
-  ch_store_sqlite_config store = {.alloc = config->env->alloc, .path = path, .reader_threads = STORE_READERS, .sync = CH_STORE_SYNC_NORMAL, .tail_rows = STORE_TAIL_ROWS};
+  ch_store_sqlite_config store = {.alloc = config->env->alloc,
+                                  .path = path,
+                                  .reader_threads = STORE_READERS,
+                                  .sync = CH_STORE_SYNC_NORMAL,
+                                  .tail_rows = STORE_TAIL_ROWS,
+                                  .no_search = !config->options->search};
   return ch_store_sqlite_new(&store, backend);
 }
 

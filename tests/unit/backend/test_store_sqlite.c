@@ -284,6 +284,54 @@ START_TEST(a_lost_or_damaged_index_is_made_anew) {
 }
 END_TEST
 
+/* The number that the tables have, as another program reads them. */
+static uint64_t in_tables(const char *sql) {
+  sqlite3 *db;
+  sqlite3_stmt *statement;
+  ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+  ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+  uint64_t number = sqlite3_step(statement) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+  sqlite3_finalize(statement);
+  sqlite3_close(db);
+  return number;
+}
+
+static int search_status(void) {
+  chat_store_search *ask = ch_op_new(NULL, CHAT_OP_STORE_SEARCH, sizeof *ask);
+  *ask = (chat_store_search){.op = ask->op, .user = text("alice"), .query = text("message"), .limit = 10};
+  int status = bench_do(&bench, ask);
+  ch_op_free(&ask->op);
+  return status;
+}
+
+/* No text outlives its row, also not for an index that is made later. */
+START_TEST(without_search_nothing_is_indexed_and_nothing_kept) {
+  char name[128];
+  begin();
+  put(CONVERSATION_A, 1, 5);
+  wait_indexed(5);
+  bench_close(&bench);
+  ch_store_sqlite_config unsearched = config();
+  unsearched.no_search = 1;
+  open_with(unsearched);
+  snprintf(name, sizeof name, "%s-search", path);
+  ck_assert_int_ne(access(name, F_OK), 0);
+  ck_assert_int_eq(search_status(), CHAT_E_UNSUPPORTED);
+  chat_store_prune *prune = ch_op_new(NULL, CHAT_OP_STORE_PRUNE, sizeof *prune);
+  prune->before_ms = 1004;
+  prune->limit = 100;
+  ck_assert_int_eq(bench_do(&bench, prune), 0);
+  ck_assert_uint_eq(prune->pruned, 3);
+  ch_op_free(&prune->op);
+  ck_assert_uint_eq(in_tables("SELECT count(*) FROM erased"), 0);
+  bench_close(&bench);
+  open_store();
+  wait_indexed(5);
+  ck_assert_int_eq(search_status(), 0);
+  end();
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------ power, space, damage, owners */
 
 START_TEST(synced_follows_the_checkpoint) {
@@ -501,18 +549,6 @@ static void put_plain(uint8_t conversation, uint64_t first, uint64_t last) {
   ck_assert_int_eq(apply_now(plain_of(conversation, first, last)), 0);
 }
 
-/* The number that the tables have, as another program reads them. */
-static uint64_t in_tables(const char *sql) {
-  sqlite3 *db;
-  sqlite3_stmt *statement;
-  ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-  ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-  uint64_t number = sqlite3_step(statement) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
-  sqlite3_finalize(statement);
-  sqlite3_close(db);
-  return number;
-}
-
 static uint64_t rows_in_tables(void) {
   return in_tables("SELECT coalesce(sum(count), 0) FROM run");
 }
@@ -695,6 +731,7 @@ int main(void) {
       {words_are_found, 0},
       {pruned_rows_leave_the_index, 0},
       {a_lost_or_damaged_index_is_made_anew, 0},
+      {without_search_nothing_is_indexed_and_nothing_kept, 0},
       {synced_follows_the_checkpoint, 0},
       {a_full_store_takes_nothing_and_keeps_what_it_has, 0},
       {one_owner_at_a_time, 0},
