@@ -143,15 +143,15 @@ static void pass_to(ch_gateway *gateway, const chat_target *target, const chat_d
   apply_events(gateway, user, delivered, now);
 }
 
-/* Encoded once for all; where that fails (more than a frame) heads alone go out. */
-static void encode_events(ch_gateway *gateway, const ch_delivered *delivered) {
+/* Once for all, and not encoded anew; where that fails (more than a frame) heads alone go out. */
+static void take_events(ch_gateway *gateway, const chat_delivery *delivery) {
   ch_buf *events = &gateway->live.events;
   ch_buf_clear(events);
-  if (ch_events_encode(delivered->events, delivered->event_count, events)) ch_buf_clear(events);
+  if (ch_events_of_delivered(delivery->payload, events)) ch_buf_clear(events);
 }
 
 static void pass_to_targets(ch_gateway *gateway, const chat_delivery *delivery, const ch_delivered *delivered, ch_now now) {
-  encode_events(gateway, delivered);
+  take_events(gateway, delivery);
   gateway->live.said_error = encode_volatile(gateway, delivered);
   for (size_t i = 0; i < delivery->target_count; i++)
     pass_to(gateway, &delivery->targets[i], delivery, delivered, now);

@@ -225,6 +225,8 @@ typedef struct ch_lane {
   ch_turn turn;
   uint64_t created_ms; /* elapsed, plus 1: this session passed a CREATE here; the store may not know yet */
   uint32_t count;    /* entries without an answer */
+  uint8_t peer_len;  /* of a direct conversation's other user, once the id was computed from it; 0: not yet */
+  uint8_t peer[CHAT_USER_ID_MAX];
   ch_list arrivals, passing;
   ch_entry *checking;
   ch_order_buffer early;
