@@ -131,7 +131,7 @@ START_TEST(accepted_goes_with_what_comes_next) {
   sends(101, 100, 0);
   is_in_log(take_op(CHAT_OP_LOG_APPEND));
   hears_nothing(1);
-  say(1, &(ch_client_message){.tag = 7, .op = CH_CLIENT_NONE});
+  say_raw(1, "\x02\x08\x07", 3); /* tag 7 and no body */
   hears_answer(101, CH_ACCEPTED);
   hears_error(1, 7, CHAT_E_UNSUPPORTED);
   sends(102, 101, 0);
