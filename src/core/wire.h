@@ -386,7 +386,8 @@ int ch_content_encode(const ch_content *content, ch_buf *out);
 
 int ch_record_decode(chat_bytes bytes, ch_arena *arena, ch_record *record);
 int ch_record_encode(const ch_record *record, ch_buf *out);
-/* What decoding the encoded record would say, at a twentieth of the price (25 ns for 500, measured): whoever writes into the log asks before, since a record that cannot be read stops its partition. */
+/* What decoding the encoded record would say, at a twentieth of the price (25 ns for 500, measured): whoever writes into the log asks before, since a
+ * record that cannot be read stops its partition. */
 int ch_record_check(const ch_record *record);
 int ch_tasks_decode(chat_bytes bytes, ch_arena *arena, ch_tasks *tasks);
 int ch_tasks_encode(const ch_tasks *tasks, ch_buf *out);
