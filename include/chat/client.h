@@ -11,6 +11,7 @@
  * 64-bit tag of the caller's choice; exactly one CHAT_EVENT_REPLY with that tag ends each. All else that happens is told by events, which the caller pulls with
  * chat_client_wait. The reply's place in the queue is reserved when the request is made, so it cannot get lost; other events
  * may: when the queue is full they become one CHAT_EVENT_RESYNC. The database is the truth, the queue is a hint: after a RESYNC read again what you show.
+ * Where memory or the database fails, any reply may say so: CHAT_E_NOMEM, CHAT_E_IO, CHAT_E_FULL. Then nothing was done, and the same request may be made again.
  *
  * The user's messages go through the outbox: chat_client_send's reply says that the message is durable in the local database,
  * whether or not there is a connection; CHAT_EVENT_OUTBOX tells each later step, the last one being CHAT_TICK_SENT with a seq (committed) or
@@ -70,7 +71,7 @@ CHAT_API void chat_client_free(chat_client *client);
 enum {
   CHAT_EVENT_NONE = 0,
   CHAT_EVENT_REPLY = 1,        /* ends the request `tag`: status, and what the request says that it gives */
-  CHAT_EVENT_RESYNC = 2,       /* events were dropped, or the server has begun a conversation anew: read again what you show */
+  CHAT_EVENT_RESYNC = 2,       /* events were dropped, or the server has begun a conversation anew: read again what you show; `state` as it is now */
   CHAT_EVENT_STATE = 3,        /* `state` is now this CHAT_STATE_*; status: why; also where the reason alone is another (CONNECTING: the last attempt failed by status) */
   CHAT_EVENT_MESSAGE = 4,      /* messages[0] was stored: a new event of a conversation, one's own too; rising seq within a conversation but for history that is filled in */
   CHAT_EVENT_OUTBOX = 5,       /* messages[0], one's own, has a new tick; refused: status says why */

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "backend/sqlite_file.h"
 #include "core/assert.h"
 #include "platform/platform.h"
 
@@ -21,15 +22,22 @@ int ch_sqlite_error(sqlite3 *handle, int code) {
   case SQLITE_NOMEM: return CHAT_E_NOMEM;
   case SQLITE_TOOBIG: return CHAT_E_TOO_LARGE;
   case SQLITE_IOERR:
+    if (handle && sqlite3_extended_errcode(handle) == SQLITE_IOERR_NOMEM) return CHAT_E_NOMEM;
+    /* fall through */
   case SQLITE_CANTOPEN: return handle ? ch_platform_file_error(sqlite3_system_errno(handle)) : CHAT_E_IO;
   default: return CHAT_E_IO;
   }
 }
 
+int ch_sqlite_open(ch_sqlite_db *db, const char *path, int flags) {
+  int code = ch_sqlite_file_open(path, &db->handle, flags);
+  return ch_sqlite_error(db->handle, code);
+}
+
 void ch_sqlite_close(ch_sqlite_db *db) {
   for (int i = 0; i < CH_SQLITE_STATEMENTS_MAX; i++)
     sqlite3_finalize(db->statements[i]);
-  sqlite3_close(db->handle);
+  ch_sqlite_file_close(db->handle);
   *db = (ch_sqlite_db){.sql = db->sql};
 }
 
@@ -37,13 +45,18 @@ int ch_sqlite_exec(sqlite3 *handle, const char *sql) {
   return ch_sqlite_error(handle, sqlite3_exec(handle, sql, NULL, NULL, NULL));
 }
 
+int ch_sqlite_settle(sqlite3 *handle) {
+  return sqlite3_get_autocommit(handle) ? 0 : ch_sqlite_exec(handle, "ROLLBACK");
+}
+
 int ch_sqlite_check(sqlite3 *handle) {
   sqlite3_stmt *statement = NULL;
   int code = sqlite3_prepare_v2(handle, "PRAGMA quick_check(1)", -1, &statement, NULL);
   if (code == SQLITE_OK) code = sqlite3_step(statement);
-  bool is_good = code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(statement, 0), "ok") == 0;
+  const char *verdict = code == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+  int error = verdict ? (strcmp(verdict, "ok") == 0 ? 0 : CHAT_E_CORRUPT) : code == SQLITE_ROW ? CHAT_E_NOMEM : ch_sqlite_error(handle, code);
   sqlite3_finalize(statement);
-  return is_good ? 0 : code == SQLITE_ROW ? CHAT_E_CORRUPT : ch_sqlite_error(handle, code);
+  return error;
 }
 
 int ch_sqlite_version(sqlite3 *handle, uint64_t *version) {

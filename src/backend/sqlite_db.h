@@ -23,10 +23,14 @@ typedef struct ch_sqlite_db {
 /* CHAT_E_* of what SQLite said last; BUSY and LOCKED are CHAT_E_AGAIN, an interrupt CHAT_E_CANCELED, what is unknown CHAT_E_IO. handle NULL: there is none. */
 int ch_sqlite_error(sqlite3 *handle, int code);
 
+/* flags as of sqlite3_open_v2. Also after an error it is to be closed. */
+int ch_sqlite_open(ch_sqlite_db *db, const char *path, int flags);
 /* Also where it was never opened. `sql` stays. */
 void ch_sqlite_close(ch_sqlite_db *db);
 /* Runs statements that give no rows. */
 int ch_sqlite_exec(sqlite3 *handle, const char *sql);
+/* In front of each BEGIN: a transaction that could not be ended before, because there was no memory for that, is rolled back now. */
+int ch_sqlite_settle(sqlite3 *handle);
 /* PRAGMA quick_check: 0, CHAT_E_CORRUPT, or why it could not be done. */
 int ch_sqlite_check(sqlite3 *handle);
 /* PRAGMA user_version. */

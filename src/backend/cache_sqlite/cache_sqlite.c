@@ -102,8 +102,8 @@ static int make_private(const char *name) {
 static int open_file(const char *name, ch_sqlite_db *db) {
   int error = make_private(name);
   if (error) return error;
-  int code = sqlite3_open_v2(name, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-  if (code != SQLITE_OK) return ch_sqlite_error(db->handle, code);
+  error = ch_sqlite_open(db, name, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX);
+  if (error) return error;
   sqlite3_extended_result_codes(db->handle, 1);
   sqlite3_busy_timeout(db->handle, 2000); /* somebody looks into it with another program */
   error = ch_sqlite_exec(db->handle, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = FAST; PRAGMA trusted_schema = OFF;");
@@ -150,6 +150,7 @@ static int open_all(ch_cache_sqlite *self) {
   if (!error) error = open_file(self->path, &db);
   if (!error) error = sync_folder(self);
   if (!error) error = check_unless_clean(&db);
+  if (!error) error = ch_sqlite_query(&db, CH_SQL_ROLLBACK, &(sqlite3_stmt *){NULL}, ""); /* now, so that memory for it is there when it is out */
   if (error) {
     ch_sqlite_close(&db);
     return error;
@@ -188,8 +189,10 @@ static void cache_close(void *arg) {
 
 static int cache_begin(void *arg) {
   ch_cache_sqlite *self = arg;
-  ch_assert(self->db.handle && sqlite3_get_autocommit(self->db.handle));
-  return self->is_broken ? CHAT_E_IO : ch_sqlite_run(&self->db, CH_SQL_BEGIN, "");
+  ch_assert(self->db.handle);
+  if (self->is_broken) return CHAT_E_IO;
+  int error = ch_sqlite_settle(self->db.handle);
+  return error ? error : ch_sqlite_run(&self->db, CH_SQL_BEGIN, "");
 }
 
 static int cache_commit(void *arg, int durable) {

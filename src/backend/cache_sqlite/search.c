@@ -51,7 +51,8 @@ int ch_cache_index(void *arg, uint32_t count_max) {
   ch_cache_sqlite *self = arg;
   ch_assert(sqlite3_get_autocommit(self->db.handle));
   uint32_t count = 0;
-  int error = ch_sqlite_run(&self->db, CH_SQL_BEGIN, "");
+  int error = ch_sqlite_settle(self->db.handle);
+  if (!error) error = ch_sqlite_run(&self->db, CH_SQL_BEGIN, "");
   if (error) return error;
   while (count < count_max && (error = index_one(self)) > 0)
     count++;

@@ -110,11 +110,6 @@ int ch_sqlstore_indexer_open(ch_sqlstore_indexer *indexer, const chat_allocator 
   return index_make(indexer, name);
 }
 
-void ch_sqlstore_index_remove(const char *path) {
-  char name[4096];
-  if (snprintf(name, sizeof name, "%s-search", path) < (int)sizeof name) remove_files(name);
-}
-
 void ch_sqlstore_indexer_close(ch_sqlstore_indexer *indexer) {
   ch_sqlite_close(&indexer->index);
   ch_sqlite_close(&indexer->main);
@@ -219,7 +214,9 @@ static int step(ch_sqlstore_indexer *indexer) {
 
 int ch_sqlstore_indexer_step(ch_sqlstore_indexer *indexer, uint64_t *erased) {
   progress at;
-  int error = ch_sqlite_exec(indexer->main.handle, "BEGIN");
+  int error = ch_sqlite_settle(indexer->main.handle);
+  if (!error) error = ch_sqlite_settle(indexer->index.handle);
+  if (!error) error = ch_sqlite_exec(indexer->main.handle, "BEGIN");
   if (!error) error = ch_sqlite_exec(indexer->index.handle, "BEGIN IMMEDIATE");
   int more = error ? error : step(indexer);
   if (more >= 0) {

@@ -122,8 +122,8 @@ int ch_sqlstore_db_open(ch_sqlite_db *db, const char *path, int mode, const char
   memset(db, 0, sizeof *db);
   db->sql = sql;
   int flags = SQLITE_OPEN_NOMUTEX | (mode == CH_STORE_OPEN_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY);
-  int code = sqlite3_open_v2(path, &db->handle, flags, NULL);
-  if (code != SQLITE_OK) return ch_sqlite_error(db->handle, code);
+  int error = ch_sqlite_open(db, path, flags);
+  if (error) return error;
   sqlite3_extended_result_codes(db->handle, 1);
   sqlite3_busy_timeout(db->handle, BUSY_MS);
   /* Text of users never becomes SQL, but a damaged or foreign file may carry schema that does things. */

@@ -225,7 +225,8 @@ int ch_sqlstore_search(ch_sqlstore_reader *reader, chat_op *op) {
   search->row_count = 0;
   search->more = 0;
   if (!ch_store_search_valid(search)) return CHAT_E_INVALID;
-  int error = ch_sqlite_exec(reader->index.handle, "BEGIN");
+  int error = ch_sqlite_settle(reader->index.handle);
+  if (!error) error = ch_sqlite_exec(reader->index.handle, "BEGIN");
   if (error) return error;
   ch_buf_init(&match, reader->alloc, MATCH_LEN_MAX);
   error = indexed_position(&reader->index, &search->indexed_position);

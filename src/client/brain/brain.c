@@ -10,6 +10,7 @@
 #include "core/assert.h"
 
 enum { FRAME_CHUNK_LEN = 16384, SCRATCH_LEN = 1024 * 1024 /* of handlers, beside what is decoded */, INDEX_ROWS = 256, NAME_MAX_LEN = 512, LOGOUT_WAIT_MS = 5000, MEND_RETRY_MS = 5000 };
+enum { INDEX_RETRY_MS = 1000 };
 
 void ch_client_id_new(ch_brain *brain, uint8_t client_id[16]) {
   uint8_t random[CH_UUID7_RANDOM_LEN];
@@ -134,7 +135,11 @@ static void close_database(ch_brain *brain) {
 static void mend(ch_brain *brain) {
   ch_database *database = &brain->database;
   if ((!database->is_corrupt && !database->is_lost) || (database->is_lost && ch_now_ms(brain) < database->retry_ms)) return;
-  ch_connection_drop(brain, CHAT_E_CORRUPT, 0);
+  ch_connection_drop(brain, database->is_corrupt ? CHAT_E_CORRUPT : CHAT_E_IO, 0);
+  if (!database->is_corrupt) {
+    close_database(brain);
+    forget_memory(brain);
+  }
   int error = database->is_corrupt ? set_aside(brain) : open_database(brain);
   database->is_lost = error != 0;
   if (!error) return;
@@ -426,6 +431,7 @@ static void index_slice(ch_brain *brain) {
   if (!brain->has_unindexed || !brain->database.is_open || ch_now_ms(brain) < brain->database.retry_ms) return;
   int count = cache->vtable->index(cache->self, INDEX_ROWS);
   if (count < 0) ch_database_trouble(brain, count);
+  if (count == CHAT_E_NOMEM) brain->database.retry_ms = ch_now_ms(brain) + INDEX_RETRY_MS; /* else it would be tried at once, for ever */
   brain->has_unindexed = count != 0;
 }
 

@@ -38,6 +38,8 @@ void ch_begin(ch_brain *brain) {
   database->in_transaction = true;
   database->identity_changed = database->must_be_durable = false;
   database->error = database->is_open && !database->is_corrupt ? vtable(brain)->begin(cache(brain)) : CHAT_E_IO;
+  /* A sync that failed leaves a database that has to be opened anew to know what is in it. */
+  if (database->error == CHAT_E_IO) database->is_lost = true;
 }
 
 /* ------------------------------------------------------------------------------------------------ changes */
@@ -192,7 +194,7 @@ void ch_database_trouble(ch_brain *brain, int error) {
   ch_database *database = &brain->database;
   if (error == CHAT_E_CORRUPT) database->is_corrupt = true;
   if (error != CHAT_E_FULL && error != CHAT_E_IO) return;
-  database->retry_ms = ch_now_ms(brain) + RETRY_MS;
+  if (ch_now_ms(brain) >= database->retry_ms) database->retry_ms = ch_now_ms(brain) + RETRY_MS; /* not later for being tried by others meanwhile */
   if (database->trouble_told) return;
   database->trouble_told = true;
   ch_tell_status(brain, CHAT_EVENT_DATABASE, error, (chat_bytes){0});

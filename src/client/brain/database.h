@@ -34,7 +34,7 @@ typedef struct ch_database {
   ch_identity identity, identity_before;
   struct ch_client_event *staged_first, *staged_last;
   bool is_corrupt;    /* to be set aside when the call in hand is done */
-  bool is_lost;       /* that, or opening what was made instead, failed: it is tried again at retry_ms */
+  bool is_lost;       /* that, or opening what was made instead, failed, or no transaction can be begun: it is opened anew at retry_ms */
   bool trouble_told;  /* DATABASE event for FULL or IO is out, none since went well */
   uint64_t retry_ms;  /* not before this is something tried again by itself */
 } ch_database;

@@ -114,6 +114,7 @@ ch_client_event *ch_brain_next_event(ch_brain *brain) {
   if (!event) return NULL;
   /* Another RESYNC is made before this one is given away; where there is no memory for it, it is given later. */
   if (event->event.type == CHAT_EVENT_RESYNC && !(events->resync = ch_event_new(brain, CHAT_EVENT_RESYNC))) return NULL;
+  if (event->event.type == CHAT_EVENT_RESYNC) event->event.state = brain->connection.state_told; /* the event that told it may be among those that were dropped, and there is nothing to ask */
   events->first = event->next;
   if (!events->first) events->last = NULL;
   event->next = NULL;

@@ -523,6 +523,7 @@ START_TEST(queue_overflow_becomes_one_resync) {
   bool replied = false;
   for (ch_client_event *event = ch_brain_next_event(s->brain); event; event = ch_brain_next_event(s->brain)) {
     resyncs += event->event.type == CHAT_EVENT_RESYNC;
+    if (event->event.type == CHAT_EVENT_RESYNC) ck_assert_uint_eq(event->event.state, CHAT_STATE_LIVE); /* its own event was dropped */
     replied = replied || (event->event.type == CHAT_EVENT_REPLY && event->event.tag == 5);
     others += event->event.type != CHAT_EVENT_RESYNC && event->event.type != CHAT_EVENT_REPLY;
     ch_client_event_free(event);
