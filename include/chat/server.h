@@ -146,7 +146,8 @@ CHAT_API void chat_server_interrupt(chat_server *server);
 CHAT_API int chat_server_fd(chat_server *server);
 
 /* All: CHAT_E_INVALID: arguments; CHAT_E_BUSY: 1,024 requests are under way, or their replies not pulled; CHAT_E_CLOSED: not started, or stopping; CHAT_E_NOMEM: then no event follows. A reply
- * of CHAT_E_CANCELED: the server stopped before. Arguments are copied. */
+ * of CHAT_E_CANCELED: the server stopped before; CHAT_E_AGAIN, CHAT_E_NOMEM, CHAT_E_IO, CHAT_E_FULL: memory
+ * or a backend failed, nothing was done, ask again; CHAT_E_UNKNOWN: it may have been done. Arguments are copied. */
 
 typedef struct chat_server_send {
   uint32_t size; /* sizeof(chat_server_send) */
@@ -161,7 +162,8 @@ typedef struct chat_server_send {
   size_t kind_len, body_len, meta_len;
 } chat_server_send;
 
-/* Reply: durable in the log, with conversation_id and client_id; whether it was applied is seen in the history. No dedup: sent twice, it is there twice. */
+/* Reply: durable in the log, with conversation_id and client_id; whether it was applied is seen in the history. No dedup: sent twice, it is there twice. CHAT_E_NOT_FOUND: there is no such
+ * conversation, or the sender is no member; also for a moment after a creation or an addition was replied to, until that is applied. */
 CHAT_API int chat_server_request_send(chat_server *server, uint64_t tag, const chat_server_send *send);
 /* kind CHAT_GROUP or CHAT_CHANNEL; title 0 to CHAT_TITLE_MAX bytes; members without the owner, at most 255. Reply: durable; conversation_id. */
 CHAT_API int chat_server_request_create(chat_server *server, uint64_t tag, const char *owner, size_t owner_len, uint32_t kind, const char *title, size_t title_len,

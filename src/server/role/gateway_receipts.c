@@ -189,18 +189,18 @@ static chat_watermark merged(const receipt_batch *batch, const receipt_request *
   return mark;
 }
 
-static void write_marks(ch_gateway *gateway, receipt_batch *batch, ch_now now) {
+static int write_marks(ch_gateway *gateway, receipt_batch *batch) {
   chat_store_watermarks *write = ch_call_new(gateway, CHAT_OP_STORE_WATERMARKS, sizeof *write, sizeof(batch_call), marks_done);
   if (write) write->marks = chat_op_alloc(&write->op, batch->count * sizeof *write->marks);
   if (!write || !write->marks) {
     ch_call_discard(gateway, write);
-    batch_end(gateway, batch, CHAT_E_NOMEM, now);
-    return;
+    return CHAT_E_NOMEM;
   }
   ((batch_call *)ch_call_of(write))->batch = batch;
   for (size_t i = 0; i < batch->count; i++)
     if (is_first(batch, i)) write->marks[write->count++] = merged(batch, &batch->requests[i]);
   ch_call_submit(gateway, write, CH_GATEWAY_ATTEMPTS);
+  return 0;
 }
 
 /* --- read --- */
@@ -234,13 +234,14 @@ static bool judge_all(const chat_state *state, receipt_batch *batch) {
 static void state_done(ch_gateway *gateway, ch_call *call, int status, ch_now now) {
   receipt_batch *batch = ((batch_call *)call)->batch;
   chat_store_state *state = (chat_store_state *)(void *)call->op;
-  if (status || !judge_all(&state->state, batch)) {
-    batch_end(gateway, batch, status, now);
+  bool any = !status && judge_all(&state->state, batch);
+  int error = any ? write_marks(gateway, batch) : status;
+  if (error || !any) {
+    batch_end(gateway, batch, error, now);
     return;
   }
   call->kept = true;
   batch->state = state;
-  write_marks(gateway, batch, now);
 }
 
 /* The batch is not changed any more, so the op may borrow from it. */
@@ -269,30 +270,12 @@ void ch_receipts_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
   }
 }
 
-static uint64_t greater(uint64_t a, uint64_t b) {
-  return a > b ? a : b;
-}
-
-/* A session that wants no answer has one request in a batch, however often it says how far it is. */
-static bool raise_earlier(receipt_batch *batch, const ch_conn *conn, const ch_client_message *message) {
-  if (message->tag) return false;
-  for (size_t i = 0; i < batch->count; i++) {
-    receipt_request *request = &batch->requests[i];
-    if (request->connection != conn->id || request->tag) continue;
-    request->delivered = greater(request->delivered, message->u.receipt.delivered);
-    request->read = greater(request->read, message->u.receipt.read);
-    return true;
-  }
-  return false;
-}
-
 void ch_receipt_handle(ch_gateway *gateway, ch_conn *conn, const ch_client_message *message, ch_now now) {
   if (gateway->receipts.count >= REQUESTS_MAX) {
     ch_conn_error(gateway, conn, message->tag, CHAT_E_AGAIN, CH_GATEWAY_RETRY_MS, now);
     return;
   }
   receipt_batch *batch = batch_for(gateway, message->u.receipt.conversation_id);
-  if (batch && raise_earlier(batch, conn, message)) return;
   receipt_request *request = batch ? batch_add(gateway, batch) : NULL;
   if (!request) {
     ch_conn_error(gateway, conn, message->tag, CHAT_E_NOMEM, 0, now);

@@ -99,7 +99,7 @@ static void end(ch_partition *partition, int fault) {
 /* The steps cannot go on: memory is out, or S3 said so. What is outside still borrows from the batch, so nothing goes before it is back. */
 static void pause(ch_partition *partition, int error, ch_now now) {
   if (partition->state != CH_PARTITION_PAUSED) enter(partition, CH_PARTITION_PAUSED);
-  partition->forget_all |= error == CHAT_E_NOMEM;
+  partition->forget_all |= error == CHAT_E_NOMEM && !partition->is_step_left;
   drop_parked(partition);
   schedule(partition, &partition->retry, now);
 }
@@ -146,16 +146,29 @@ static void proceed(ch_partition *partition, ch_now now) {
   for (;;) {
     if (partition->state == CH_PARTITION_WAITING && !partition->sequencer->is_stopping) begin_next(partition, now);
     if (partition->state != CH_PARTITION_WORKING || partition->pending_count > 0) break;
-    int error = partition->steps[partition->step++](partition);
+    ch_step step = partition->steps[partition->step++];
+    int error = step(partition);
+    partition->is_step_left = error == CHAT_E_NOMEM && ch_step_can_be_repeated(step);
     if (error) interrupt(partition, error, now);
   }
   bool is_open = partition->steps != ch_steps_opening || partition->state == CH_PARTITION_WAITING;
   if (is_open && partition->state != CH_PARTITION_ENDED) read_on(partition, now);
 }
 
-/* From the store again. */
+/* What the batch came to is still here. */
+static void repeat_step(ch_partition *partition) {
+  partition->is_step_left = false;
+  partition->step--;
+  enter(partition, CH_PARTITION_WORKING);
+}
+
+/* From the store again, but for a step that can be done by itself. */
 static void resume(ch_partition *partition, ch_now now) {
   if (partition->state != CH_PARTITION_PAUSED || partition->pending_count > 0 || ch_retry_is_waiting(&partition->retry)) return;
+  if (partition->is_step_left) {
+    repeat_step(partition);
+    return;
+  }
   chat_log_read *read = partition->batch.read ? ch_batch_reset(&partition->batch) : NULL;
   if (partition->forget_all) ch_conversation_map_clear(&partition->map);
   partition->forget_all = false;

@@ -48,6 +48,7 @@ struct ch_partition {
   size_t outside_count; /* ops in the queue, outside or parked */
   size_t pending_count; /* of those, the ones that the present step waits for */
   bool forget_all;      /* PAUSED: what is in memory is in pieces */
+  bool is_step_left;    /* PAUSED: only the step before `step` is to be done again */
 
   uint64_t position; /* stored and acknowledged */
   uint8_t batch_identity[16]; /* of the log that the batch was read from: the reader may have found another one since */
@@ -73,6 +74,8 @@ struct ch_sequencer {
 /* sequencer_steps.c */
 extern const ch_step ch_steps_opening[];
 const ch_step *ch_steps_of_batch(bool derives_heads);
+/* Without memory, that is: nothing but what it sends depends on it. */
+bool ch_step_can_be_repeated(ch_step step);
 
 /* sequencer.c, for the steps: an op of this partition, and putting it out; waited: the step waits for it. */
 void *ch_partition_op(ch_partition *partition, uint32_t kind, size_t len);

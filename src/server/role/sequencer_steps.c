@@ -136,6 +136,11 @@ static int send_verdicts(ch_partition *partition) {
   return append_all(partition, &partition->batch.verdicts);
 }
 
+/* Where the state is written already, a batch that is begun anew has nothing to send: who is told by tasks alone, such as the hook after storing, would not be told. */
+bool ch_step_can_be_repeated(ch_step step) {
+  return step == send_tasks || step == send_verdicts;
+}
+
 /* ------------------------------------------------------------------------------------------------ done */
 
 static void count(ch_partition *partition) {

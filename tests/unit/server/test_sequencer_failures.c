@@ -117,6 +117,29 @@ START_TEST(what_failed_is_done_again_after_twice_the_time) {
 }
 END_TEST
 
+/* The state says already that the record is done, so a batch begun anew would tell nobody. */
+START_TEST(tasks_are_sent_also_where_memory_was_out_behind_the_state) {
+  config.store_derives_heads = true;
+  log_create(CHAT_GROUP);
+  sequencer_begin();
+  assign(0);
+  void *op = reach(CHAT_OP_STORE_APPLY, 0);
+  memory.left = 0;
+  give(op, 0);
+  memory.left = SIZE_MAX;
+  ck_assert_uint_eq(count_ops(CHAT_OP_LOG_APPEND), 0);
+  pass_time(RETRY_MS);
+  ck_assert_uint_eq(count_ops(CHAT_OP_STORE_STATE), 0);
+  size_t count;
+  const ch_task *tasks = take_tasks(&count, 1);
+  ck_assert_uint_eq(count, 2);
+  ck_assert_uint_eq(tasks[0].u.event.seq, 1);
+  goes_well_to_the_end();
+  ck_assert_uint_eq(ch_sequencer_get_stats(sequencer)->committed, 1);
+  sequencer_end();
+}
+END_TEST
+
 static const char *long_text(void) {
   char *text = ch_arena_alloc(&kept, 60001);
   memset(text, 'x', 60000);
@@ -427,6 +450,7 @@ END_TEST
 int main(void) {
   const test_row rows[] = {
       {what_failed_is_done_again_after_twice_the_time, 0},
+      {tasks_are_sent_also_where_memory_was_out_behind_the_state, 0},
       {only_what_is_not_in_the_log_is_appended_again, 0},
       {consumed_is_a_hint, 0},
       {other_errors_stop_the_partition, 0},
