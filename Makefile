@@ -1,13 +1,14 @@
 # Thin: two commands, each doing all the set-up on a fresh Debian 12. The build itself is CMake (see CMakePresets.json).
 PRESET ?= dev
 
-.PHONY: help run test fuzz model tsan abi bench bench-full bench-peers setup build fmt clean
+.PHONY: help run test fuzz failures model tsan abi bench bench-full bench-peers setup build fmt clean
 
 help:
 	@echo 'make run                 build, start chatd, replay a chat through it and prove the result'
 	@echo 'make run LOGS="file …"   the same with your own logs; HISTORIES=dir writes what each client reads'
 	@echo 'make test                build and run every test'
 	@echo 'make fuzz                let libFuzzer (clang) loose on each target of tests/fuzz for a minute'
+	@echo 'make failures            fail one call after another, of memory, files and sockets, in each story of tests/failures (an hour; SECONDS=… for another time)'
 	@echo 'make model               try every interleaving of the models of the rules, to their full bounds (some minutes)'
 	@echo 'make tsan                look for data races: loops, backends and people who chat, under ThreadSanitizer'
 	@echo 'make abi                 describe exported symbols and struct layouts anew (tests/abi), after a change that is meant'
@@ -30,6 +31,9 @@ test: setup
 fuzz: setup
 	@scripts/setup.sh clang libclang-rt-14-dev
 	@scripts/fuzz.sh
+
+failures: build
+	@CHAT_SOURCE=. ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 build/dev/bin/chat-failures --seconds $(or $(SECONDS),3600) --seed $$(date +%s)
 
 model: PRESET = release
 model: build

@@ -4,7 +4,7 @@
 #
 # A stage exists when there is something to run in it. STAGES="unit sim" runs only those (builds are always made).
 # CHAT_SIM_SEEDS (2000) and CHAT_SIM_SEEDS_ASAN (200) say how long the simulator runs, CHAT_SIM_SEEDS_RULES (600) how long a rule that is left out may go unnoticed;
-# CHAT_SIM_FROM is the first seed.
+# CHAT_SIM_FROM is the first seed. CHAT_FAILURES_SECONDS (120) says how long calls are failed one after another.
 set -u
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
@@ -14,6 +14,7 @@ jobs=$(nproc)
 sim_seeds=${CHAT_SIM_SEEDS:-2000}
 sim_seeds_asan=${CHAT_SIM_SEEDS_ASAN:-200}
 sim_rules_seeds=${CHAT_SIM_SEEDS_RULES:-600}
+failures_seconds=${CHAT_FAILURES_SECONDS:-120}
 passed_total=0 failed_total=0 skipped_total=0
 started=$(date +%s)
 
@@ -178,6 +179,7 @@ if wanted sim && [ -x build/dev/bin/chat-sim ]; then
     stage sim run_sim release "$sim_seeds"
     stage sim-rules build/release/bin/chat-sim-rules --table "$sim_rules_seeds"
 fi
+if wanted failures && [ -x build/dev/bin/chat-failures ]; then stage failures build/dev/bin/chat-failures --seconds "$failures_seconds" --jobs "$jobs" --mode but-memory; fi
 if wanted model; then stage model build/release/bin/chat-model; fi
 if wanted integration && has_tests tests/integration; then stage integration run_scripts dev tests/integration; fi
 if wanted bindings && has_tests tests/bindings; then

@@ -78,13 +78,12 @@ class Server:
 class Chatd(Server):
     protocol = "chat"
 
-    def __init__(self, bench, *options, data=None):
-        """data: a folder that the caller keeps."""
+    def __init__(self, bench, *options):
         super().__init__(bench)
-        self.options, self.data = options, data
+        self.options = options
 
     def command(self):
-        return [self.bench.program("bin/chatd"), f"--data={self.data or self.folder + '/data'}", *CHATD_OPTIONS, *self.options]
+        return [self.bench.program("bin/chatd"), f"--data={self.folder}/data", *CHATD_OPTIONS, *self.options]
 
 
 class TlsChatd(Chatd):
