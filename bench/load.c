@@ -13,9 +13,10 @@
 static const char usage[] = "usage: load --port PORT [OPTION]...\n"
                             "  --port PORT         of the server, on 127.0.0.1\n"
                             "  --protocol NAME     chat, raw, centrifugo, tinode, xmpp: what it speaks (chat)\n"
-                            "  --workload NAME     pairs, group, idle, feed, reconnect, slow, garbage: who sends when (pairs)\n"
+                            "  --workload NAME     pairs, group, idle, feed, reconnect, pages, slow, garbage: who sends when (pairs)\n"
                             "  --clients N         connections (100)\n"
                             "  --first-user N      number of the first one's user (0): processes beside each other need different ones\n"
+                            "  --user-prefix C     letter before that number (u)\n"
                             "  --room N            members of a group (256)\n"
                             "  --talkers N         of them send (1)\n"
                             "  --window N          messages in flight, of each pair or talker (1)\n"
@@ -37,6 +38,7 @@ static load_config defaults(void) {
   return (load_config){.protocol = protocol_find("chat"),
                        .workload = workload_find("pairs"),
                        .peer = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+                       .user_prefix = 'u',
                        .client_count = 100,
                        .room_size = 256,
                        .talkers = 1,
@@ -75,12 +77,12 @@ static void watch_process(load_config *config, const char *text) {
 }
 
 static const struct option names[] = {
-    {"port", 1, NULL, 'p'},       {"protocol", 1, NULL, 'P'},   {"workload", 1, NULL, 'w'}, {"clients", 1, NULL, 'c'},
-    {"first-user", 1, NULL, 'f'}, {"room", 1, NULL, 'r'},       {"talkers", 1, NULL, 't'},  {"window", 1, NULL, 'W'},
-    {"rate", 1, NULL, 'R'},       {"body", 1, NULL, 'b'},       {"warm", 1, NULL, 'a'},     {"seconds", 1, NULL, 's'},
-    {"watch", 1, NULL, 'x'},      {"connecting", 1, NULL, 'k'}, {"sources", 1, NULL, 'S'},  {"count", 1, NULL, 'n'},
-    {"online", 1, NULL, 'o'},     {"narrow", 0, NULL, 'N'},     {"hold", 0, NULL, 'H'},     {"tls", 0, NULL, 'T'},
-    {"key", 1, NULL, 'K'},        {"help", 0, NULL, 'h'},       {NULL, 0, NULL, 0},
+    {"port", 1, NULL, 'p'},       {"protocol", 1, NULL, 'P'},    {"workload", 1, NULL, 'w'},   {"clients", 1, NULL, 'c'},
+    {"first-user", 1, NULL, 'f'}, {"user-prefix", 1, NULL, 'U'}, {"room", 1, NULL, 'r'},       {"talkers", 1, NULL, 't'},
+    {"window", 1, NULL, 'W'},     {"rate", 1, NULL, 'R'},        {"body", 1, NULL, 'b'},       {"warm", 1, NULL, 'a'},
+    {"seconds", 1, NULL, 's'},    {"watch", 1, NULL, 'x'},       {"connecting", 1, NULL, 'k'}, {"sources", 1, NULL, 'S'},
+    {"count", 1, NULL, 'n'},      {"online", 1, NULL, 'o'},      {"narrow", 0, NULL, 'N'},     {"hold", 0, NULL, 'H'},
+    {"tls", 0, NULL, 'T'},        {"key", 1, NULL, 'K'},         {"help", 0, NULL, 'h'},       {NULL, 0, NULL, 0},
 };
 
 static void take_option(load_config *config, int name, const char *value) {
@@ -97,6 +99,7 @@ static void take_option(load_config *config, int name, const char *value) {
   case 'o': config->members_online = whole(value); break;
   case 'N': config->narrow = true; break;
   case 'H': config->hold = true; break;
+  case 'U': config->user_prefix = value[0]; break;
   case 'R': config->rate = real(value); break;
   case 'b': config->body_len = whole(value); break;
   case 'a': config->warm_s = real(value); break;

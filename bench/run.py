@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the benchmarks (called by `make bench`), prints their table and writes build/bench/results.json.
+"""Runs the benchmarks (called by `make bench`), prints their table and writes build/bench/results.json (and results.md, the same for docs/performance.md).
 
     bench/run.py [--full | --smoke] [--build build/release] [--output build/bench] [SCENARIO...]
 
@@ -14,11 +14,11 @@ import sys
 import tempfile
 
 from runner import machine
-from runner.results import HEADER, Results
-from scenarios import group, hostile, idle, pairs, reconnect
+from runner.results import HEADER, Results, markdown
+from scenarios import backlog, group, growth, history, hostile, idle, pairs, reconnect
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-SCENARIOS = {name: scenario for family in (pairs, group, idle, reconnect, hostile) for name, scenario in family.SCENARIOS.items()}
+SCENARIOS = {name: scenario for family in (pairs, group, idle, history, reconnect, backlog, growth, hostile) for name, scenario in family.SCENARIOS.items()}
 
 
 class Bench:
@@ -62,7 +62,8 @@ def main():
     failed = []
     with tempfile.TemporaryDirectory(dir=output, prefix="run-") as folder:
         bench = Bench(arguments, folder)
-        print(machine.describe(folder))
+        where = machine.describe(folder)
+        print(where)
         print("durable: log group-committed to the disk before ACCEPTED; delivered receipts on; plain connections unless a row says TLS\n")
         print(HEADER, flush=True)
         for name in arguments.scenario or SCENARIOS:
@@ -72,6 +73,7 @@ def main():
                 failed.append(name)
                 print(f"{name}: not measured: {error}", file=sys.stderr, flush=True)
         bench.results.write(output / "results.json")
+        (output / "results.md").write_text(f"{where}; {'full' if arguments.full else 'short'} form.\n\n{markdown(bench.results.rows)}")
     missed = [row for row in bench.results.rows if row.met is False]
     print(f"\n{len(bench.results.rows)} figures in {output / 'results.json'}; goals not met: {len(missed)}; scenarios that could not be measured: {len(failed)}")
     return 1 if failed else 0

@@ -292,6 +292,11 @@ void client_accepted(bench_client *client) {
   if (workload->accepted) workload->accepted(client);
 }
 
+void client_paged(bench_client *client, size_t count) {
+  const bench_workload *workload = client->load->config.workload;
+  if (workload->paged) workload->paged(client, count);
+}
+
 void client_fault(bench_client *client, const char *format, ...) {
   char text[256];
   va_list arguments;

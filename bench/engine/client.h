@@ -69,6 +69,8 @@ void client_joined(bench_client *client);
 void client_received(bench_client *client, ch_bytes body);
 /* A message of one's own is durable and in its place (where the protocol can tell). */
 void client_accepted(bench_client *client);
+/* The page that was asked for is there, with so many messages. */
+void client_paged(bench_client *client, size_t count);
 /* The server said no to something. Fails the load, unless its workload can lose clients: then it is counted. */
 void client_fault(bench_client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Has `tick` called at this time (elapsed ms), replacing an earlier wish. */

@@ -34,6 +34,7 @@ typedef struct load_config {
   SSL_CTX *tls;        /* NULL: plain */
   uint32_t sources;    /* addresses 127.0.0.2 and on that clients come from in turn; 0: any */
   uint32_t first_user; /* number of the first client's user */
+  char user_prefix;    /* of users' names */
   uint32_t client_count;
   uint32_t room_size;      /* members of a group */
   uint32_t members_online; /* of each room, the first ones: the others' users have no connection; 0: all */

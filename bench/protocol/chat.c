@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/conversation_id.h"
@@ -16,6 +17,8 @@ enum {
   TAG_SYNC = 2,
   TAG_RANGE = 3,
   TAG_HEARTBEAT = 4,
+  TAG_PAGE = 5,
+  PAGE = 50,
 };
 
 /* What a client's database would hold, and its session. */
@@ -42,8 +45,8 @@ static chat_client_state *state_of(const bench_client *client) {
 
 /* ------------------------------------------------------------------------------------------------ names */
 
-static void name_user(uint32_t number, char *name) {
-  snprintf(name, USER_LEN + 1, "u%08u", number);
+static void name_user(const bench_client *client, char *name) {
+  snprintf(name, USER_LEN + 1, "%c%08u", client->load->config.user_prefix, client->user);
 }
 
 static void group_client_id(const bench_room *room, uint8_t id[16]) {
@@ -59,11 +62,11 @@ static void name_conversation(bench_client *client) {
   if (client->room->group) {
     uint8_t id[16];
     group_client_id(client->room, id);
-    name_user(client->room->members[0].user, other);
+    name_user(client->room->members, other);
     ch_conversation_id_group(ch_bytes_text(other), id, state->conversation_id);
     return;
   }
-  name_user(client_partner(client)->user, state->peer);
+  name_user(client_partner(client), state->peer);
   ch_conversation_id_direct(ch_bytes_text(state->user), ch_bytes_text(state->peer), state->conversation_id);
 }
 
@@ -146,7 +149,7 @@ static void create_group(bench_client *client) {
   char names[CHAT_GROUP_MEMBERS_MAX][USER_LEN + 1];
   chat_bytes users[CHAT_GROUP_MEMBERS_MAX];
   for (uint32_t i = 1; i < room->member_count; i++) {
-    name_user(room->members[i].user, names[i]);
+    name_user(&room->members[i], names[i]);
     users[i - 1] = ch_bytes_text(names[i]);
   }
   uint8_t client_id[16];
@@ -231,6 +234,24 @@ static void take_range(bench_client *client, const ch_range_reply *reply, ch_are
   fetch_missing(client);
 }
 
+/* The first one is for the head alone, when the sync has told none. */
+static void put_page(bench_client *client) {
+  chat_client_state *state = state_of(client);
+  ch_client_message range = {.tag = TAG_PAGE, .op = CH_RANGE, .u.range.limit = PAGE};
+  if (state->head > PAGE) range.u.range.low = (uint64_t)rand() % (state->head - PAGE);
+  memcpy(range.u.range.conversation_id, state->conversation_id, 16);
+  put(client, &range);
+}
+
+static void take_page(bench_client *client, const ch_range_reply *reply) {
+  bool first = state_of(client)->head == 0;
+  state_of(client)->head = reply->head;
+  if (first && reply->head)
+    put_page(client);
+  else
+    client_paged(client, reply->event_count);
+}
+
 /* A new device begins at the heads that it finds; one that comes back fetches what it missed. */
 static void take_sync(bench_client *client, const ch_sync_reply *reply) {
   chat_client_state *state = state_of(client);
@@ -268,7 +289,12 @@ static void take(bench_client *client, const ch_server_message *message, ch_aren
   switch (message->op) {
   case CH_WELCOME: take_welcome(client, &message->u.welcome); break;
   case CH_SYNC_REPLY: take_sync(client, &message->u.sync_reply); break;
-  case CH_RANGE_REPLY: take_range(client, &message->u.range_reply, arena); break;
+  case CH_RANGE_REPLY:
+    if (message->tag == TAG_PAGE)
+      take_page(client, &message->u.range_reply);
+    else
+      take_range(client, &message->u.range_reply, arena);
+    break;
   case CH_LIVE: take_live(client, &message->u.live, arena); break;
   case CH_ANSWER: take_answer(client, &message->u.answer); break;
   case CH_ERROR: client_fault(client, "error %d to request %llu", (int)message->u.error.code, (unsigned long long)message->tag); break;
@@ -326,7 +352,7 @@ static void tick(bench_client *client) {
 static void open_session(bench_client *client) {
   chat_client_state *state = state_of(client);
   if (!state->frame.max_len) ch_buf_init(&state->frame, NULL, CHAT_FRAME_MAX);
-  name_user(client->user, state->user);
+  name_user(client, state->user);
   name_conversation(client);
   put_hello(client);
 }
@@ -346,6 +372,7 @@ const bench_protocol protocol_chat = {.name = "chat",
                                       .message = message,
                                       .join = join,
                                       .send = send_body,
+                                      .page = put_page,
                                       .turn = turn,
                                       .tick = tick,
                                       .closed = closed};

@@ -4,7 +4,7 @@
  * protocol turns "send this body into your room" into bytes and bytes into "this body came".
  *
  *   the engine calls       open → (bytes come: message) … client_ready → join → client_joined → send, message, turn … tick
- *   a protocol calls       client_put to write, client_ready, client_joined, client_received, client_accepted, client_tick_at, and load_fail for what may not happen
+ *   a protocol calls       client_put to write, client_ready, client_joined, client_received, client_accepted, client_paged, client_tick_at, and load_fail for what may not happen
  *
  * All calls are on one thread. Bodies are printable text of config.body_len bytes, so that they fit into JSON and XML as they are.
  */
@@ -30,6 +30,8 @@ typedef struct bench_protocol {
   /* Every client is ready: enter client->room (make it, where that is the first member's part). When one may send and receives: client_joined. */
   void (*join)(bench_client *client);
   void (*send)(bench_client *client, ch_bytes body);
+  /* Asks for a page of 50 at a random place of the room's history; client_paged when it is there. NULL: it cannot. */
+  void (*page)(bench_client *client);
   /* The end of a turn in which this client was touched, before its bytes are written: for what is better said once a turn. May be NULL. */
   void (*turn)(bench_client *client);
   /* The time that client_tick_at asked for has come (heartbeats, receipts). May be NULL. */

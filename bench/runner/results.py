@@ -48,6 +48,15 @@ def number(value):
     return value if isinstance(value, str) else "" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def markdown(rows):
+    """The table as docs/performance.md shows it."""
+    lines = ["| scenario | metric | value | baseline | goal | met |", "| --- | --- | --- | --- | --- | --- |"]
+    for row in rows:
+        met = {None: "", True: "yes", False: "no"}[row.met]
+        lines.append(f"| {row.scenario} | {row.metric} | {number(row.value)} {row.unit} | {number(row.baseline)} | {row.goal or ''} | {met} |")
+    return "\n".join(lines) + "\n"
+
+
 HEADER = f"{'scenario':<19} {'metric':<38} {'value':>12} {'unit':<10} {'baseline':>12}  {'goal':<10} met"
 
 

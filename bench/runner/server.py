@@ -78,12 +78,13 @@ class Server:
 class Chatd(Server):
     protocol = "chat"
 
-    def __init__(self, bench, *options):
+    def __init__(self, bench, *options, data=None):
+        """data: a folder that the caller keeps."""
         super().__init__(bench)
-        self.options = options
+        self.options, self.data = options, data
 
     def command(self):
-        return [self.bench.program("bin/chatd"), f"--data={self.folder}/data", *CHATD_OPTIONS, *self.options]
+        return [self.bench.program("bin/chatd"), f"--data={self.data or self.folder + '/data'}", *CHATD_OPTIONS, *self.options]
 
 
 class TlsChatd(Chatd):

@@ -8,12 +8,15 @@ MEMBERS = 256
 FORMS = {"one talks": {"talkers": 1, "window": 8}, "all talk": {"talkers": MEMBERS, "window": 1}}
 
 
-def group_256(bench):
+def load(bench):
     members = bench.size(MEMBERS, MEMBERS, 16)
-    load = {"workload": "group", "clients": members, "room": members, "body": 128}
+    return {"workload": "group", "clients": members, "room": members, "body": 128}
+
+
+def group_256(bench):
     for form, options in FORMS.items():
         with Chatd(bench) as server, Relay(bench, "relay_fan") as baseline:
-            measure_beside(bench, f"group_256 {form}", "delivery", "<= 1.5", server, baseline, **load, **options)
+            measure_beside(bench, f"group_256 {form}", "delivery", "<= 1.5", server, baseline, **load(bench), **options)
 
 
 SCENARIOS = {"group_256": group_256}

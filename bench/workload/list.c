@@ -3,8 +3,8 @@
 
 #include "workload/list.h"
 
-static const bench_workload *const all[] = {&workload_pairs,     &workload_group, &workload_idle,   &workload_feed,
-                                            &workload_reconnect, &workload_slow,  &workload_garbage};
+static const bench_workload *const all[] = {&workload_pairs,     &workload_group, &workload_idle, &workload_feed,
+                                            &workload_reconnect, &workload_pages, &workload_slow, &workload_garbage};
 
 const bench_workload *workload_find(const char *name) {
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)

@@ -15,6 +15,8 @@ extern const bench_workload workload_idle;
 extern const bench_workload workload_feed;
 /* Rooms of two, who go offline when they have been there once. In the steady window all come back at once; ends when each has received config.count. */
 extern const bench_workload workload_reconnect;
+/* Rooms of two with history; one client after the other asks for a page of it, one at a time. */
+extern const bench_workload workload_pages;
 /* Rooms of config.room_size; the first of each sends, at the load's rate over all rooms, the others read far more slowly than that. */
 extern const bench_workload workload_slow;
 /* Clients that send what no client may, at the load's rate; each comes back when it was thrown out. */

@@ -15,6 +15,8 @@ typedef struct bench_workload {
   void (*steady)(bench_load *load);
   /* A message of this client is durable (client_accepted). May be NULL. */
   void (*accepted)(bench_client *client);
+  /* A page of history came (client_paged). May be NULL. */
+  void (*paged)(bench_client *client, size_t count);
   /* A body came; it was counted. May be NULL. */
   void (*received)(bench_client *client, const bench_stamp *stamp);
   /* Once a turn: what is due by now; the time of the next thing, or CLOCK_NEVER_NS. May be NULL. */

@@ -6,7 +6,7 @@
 #include "core/codec_parts.h"
 
 /* Keys as they stand on the wire: number * 8 + wire type. */
-enum { KEY_SERVER_LIVE = 8 * 8 + 2, KEY_LIVE_PREVIOUS = 1 * 8, KEY_LIVE_POSITION = 2 * 8, KEY_LIVE_EVENTS = 3 * 8 + 2 };
+enum { KEY_SERVER_LIVE = 8 * 8 + 2, KEY_LIVE_PREVIOUS = 1 * 8, KEY_LIVE_POSITION = 2 * 8, KEY_LIVE_EVENTS = 3 * 8 + 2, KEY_DELIVERED_EVENTS = 1 * 8 + 2 };
 enum { LIVE_HEAD_LEN_MAX = 2 * 11, PREFIX_LEN_MAX = 10 + 1 + 10 };
 
 /* --- Event: an event of the embedder's server has no device, and need not have a sender --- */
@@ -169,17 +169,40 @@ void ch_head_unpack(ch_unpack *unpack, const void *from, void *to) {
 
 /* --- events encoded once --- */
 
-static int append_event(const chat_row *row, ch_buf *out) {
+static int append_event(uint8_t key, const chat_row *row, ch_buf *out) {
   Ch__Event event = CH__EVENT__INIT;
   ch_event_pack(NULL, row, &event);
-  return ch_pack_append_prefixed(KEY_LIVE_EVENTS, &event.base, out);
+  return ch_pack_append_prefixed(key, &event.base, out);
+}
+
+int ch_delivered_add_event(const chat_row *event, ch_buf *out) {
+  return append_event(KEY_DELIVERED_EVENTS, event, out);
+}
+
+static int copy_event(chat_bytes event, ch_buf *out) {
+  ch_buf_put_u8(out, KEY_LIVE_EVENTS);
+  ch_buf_put_varint(out, event.len);
+  return ch_buf_put(out, event);
+}
+
+int ch_events_of_delivered(chat_bytes delivered, ch_buf *out) {
+  size_t before_len = out->len;
+  ch_cursor cursor = ch_cursor_of(delivered);
+  int error = out->error;
+  while (cursor.left_len > 0 && !error) {
+    ch_field field;
+    error = ch_scan_field(&cursor, &field);
+    if (!error && field.number == KEY_DELIVERED_EVENTS >> 3) error = copy_event(field.bytes, out);
+  }
+  if (error) out->len = before_len;
+  return error;
 }
 
 int ch_events_encode(const chat_row *events, size_t count, ch_buf *out) {
   size_t before_len = out->len;
   int error = CHAT_OK;
   for (size_t i = 0; i < count && !error; i++)
-    error = append_event(&events[i], out);
+    error = append_event(KEY_LIVE_EVENTS, &events[i], out);
   if (error) out->len = before_len;
   return error;
 }

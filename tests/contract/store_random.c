@@ -478,7 +478,11 @@ static void open_both(char dir[64]) {
   snprintf(path, sizeof path, "%s/store.db", dir);
   ch_assert(ch_store_mem_new(&(ch_store_mem_config){.derives_heads = 1}, &store) == 0);
   bench_open(&mem, store);
-  ch_assert(ch_store_sqlite_new(&(ch_store_sqlite_config){.path = path, .reader_threads = 1}, &store) == 0);
+  /* Of three histories one is written at once, one late, and one so that tails go into the tables all the time. */
+  static const size_t tail_rows[] = {0, 1000, 3};
+  static const uint32_t tail_ms[] = {0, 50, 1};
+  ch_store_sqlite_config config = {.path = path, .reader_threads = 1, .tail_rows = tail_rows[seed % 3], .tail_ms = tail_ms[seed % 3]};
+  ch_assert(ch_store_sqlite_new(&config, &store) == 0);
   bench_open(&sqlite, store);
 }
 

@@ -35,13 +35,26 @@ static void open_mem_written(void) {
   open_mem((ch_store_mem_config){.delivery_partitions = DELIVERY_PARTITIONS});
 }
 
-static void open_sqlite(void) {
+static void open_sqlite_with(size_t tail_rows, uint32_t tail_ms) {
   char path[96];
   chat_backend store;
   bench_dir_make(dir);
   snprintf(path, sizeof path, "%s/store.db", dir);
-  ch_assert(ch_store_sqlite_new(&(ch_store_sqlite_config){.path = path, .reader_threads = 2}, &store) == 0);
+  ch_assert(ch_store_sqlite_new(&(ch_store_sqlite_config){.path = path, .reader_threads = 2, .tail_rows = tail_rows, .tail_ms = tail_ms}, &store) == 0);
   bench_open(&bench, store);
+}
+
+static void open_sqlite(void) {
+  open_sqlite_with(0, 0);
+}
+
+/* What is written late stays in memory for as long as a test asks for it, or goes to the tables under its eyes. */
+static void open_sqlite_late(void) {
+  open_sqlite_with(100000, 100);
+}
+
+static void open_sqlite_late_often(void) {
+  open_sqlite_with(2, 1);
 }
 
 static void close_mem(void) {
@@ -1359,11 +1372,13 @@ int main(void) {
   const contract_version versions[] = {
       {"mem, derives heads", open_mem_derived, close_mem},
       {"sqlite", open_sqlite, close_sqlite},
+      {"sqlite, written late", open_sqlite_late, close_sqlite},
+      {"sqlite, written late and often", open_sqlite_late_often, close_sqlite},
       {"mem", open_mem_written, close_mem},
   };
   int failed = contract_run(&(contract_suite){"store", CONTRACT_LIST(versions), CONTRACT_LIST(all), {&bench.backend, quick, 0, NULL}});
-  failed |= contract_run(&(contract_suite){"store that derives heads", versions, 2, CONTRACT_LIST(derived), {0}});
-  failed |= contract_run(&(contract_suite){"store that does not", versions + 2, 1, CONTRACT_LIST(written), {0}});
+  failed |= contract_run(&(contract_suite){"store that derives heads", versions, 4, CONTRACT_LIST(derived), {0}});
+  failed |= contract_run(&(contract_suite){"store that does not", versions + 4, 1, CONTRACT_LIST(written), {0}});
   failed |= contract_run(&(contract_suite){"store in memory", versions, 1, CONTRACT_LIST(in_memory), {0}});
   return failed | store_random_run();
 }

@@ -16,7 +16,7 @@ MOUNT = 'mkdir -p "$0" && mount -t tmpfs -o size=200m disk "$0" && exec "$@"'
 
 
 BODY = "x" * 60000
-LINES = [f"{n} {BODY}" for n in range(40)]  # more than what the store has mapped already
+MORE = 10  # lines at a time: in the end more than what the store has mapped already
 
 
 class ChatdOnSmallDisk(Chatd):
@@ -58,6 +58,19 @@ def say(sending, lines):
     sending.process.stdin.flush()
 
 
+def say_until_it_stands(sending, server):
+    """What messages bring is written late: they are stored, in memory, until writing has failed once. What was said."""
+    lines = []
+    while True:
+        lines += [f"{len(lines) + n} {BODY}" for n in range(MORE)]
+        say(sending, lines[-MORE:])
+        time.sleep(1)
+        before = stored(server)
+        time.sleep(1)
+        if stored(server) == before < figure(server, "chat_log_position"):
+            return lines
+
+
 @pytest.fixture
 def server():
     if subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode != 0:
@@ -72,15 +85,15 @@ def test_a_full_disk_loses_nothing_and_heals(server, tmp_path):
         say(sending, ["1", "2"])
         assert eventually(lambda: stored(server), 2) == 2
         fill(server.disk())
-        say(sending, LINES)
+        lines = say_until_it_stands(sending, server)
         assert eventually(lambda: server.get("/healthz"), (503, "CHAT_E_FULL")) == (503, "CHAT_E_FULL")
         time.sleep(3)  # it tries again and again, and says it once
-        assert server.running() and stored(server) < 2 + len(LINES)
+        assert server.running() and stored(server) < 2 + len(lines)
         assert told(server, "no space left", "store") == 1 and told(server, "there is space again", "store") == 0
         (server.disk() / "filler").unlink()
         sending.process.stdin.close()
         assert sending.wait() == 0, sending.errors
-    assert [text for _, text in alice.said("bob")] == ["1", "2", *LINES]
+    assert [text for _, text in alice.said("bob")] == ["1", "2", *lines]
     assert figure(server, "chat_faults") == 0
     assert eventually(lambda: server.get("/healthz")[0], 200) == 200
     assert told(server, "no space left", "store") == told(server, "there is space again", "store") == 1
@@ -93,8 +106,7 @@ def test_a_stop_waits_for_what_cannot_be_stored_and_a_second_signal_does_not(ser
         say(sending, ["1"])
         assert eventually(lambda: stored(server), 1) == 1
         fill(server.disk())
-        say(sending, LINES)
-        assert eventually(lambda: figure(server, "chat_log_position") > stored(server), True)
+        say_until_it_stands(sending, server)
         server.signal(signal.SIGTERM)
         assert eventually(lambda: server.get("/healthz"), (503, "CHAT_E_CLOSED")) == (503, "CHAT_E_CLOSED")
         time.sleep(1)

@@ -66,14 +66,14 @@ typedef struct model_result {
   model_outcome outcome;
   uint64_t states, moves, cut; /* cut: states at which a bound kept something back */
   uint32_t depth;
-  double seconds;
+  double seconds; /* of CPU */
   char reason[MODEL_REASON_LEN]; /* VIOLATION */
   uint32_t steps;
 } model_result;
 
 typedef struct model_limits {
   uint64_t states_max;
-  double seconds_max;
+  double seconds_max; /* of CPU */
 } model_limits;
 
 /* rule: left out; 0: all are kept. prints_trace: of a violation. */

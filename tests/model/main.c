@@ -15,7 +15,7 @@
 
 #include "model/models.h"
 
-static const model *const models[] = {&model_sending, &model_takeover, &model_receiving, &model_devices};
+static const model *const models[] = {&model_sending, &model_takeover, &model_tasks, &model_receiving, &model_channels, &model_devices, &model_epochs, &model_rows};
 enum { MODEL_COUNT = sizeof models / sizeof *models };
 
 static model_limits limits = {.states_max = 60 * 1000 * 1000, .seconds_max = 3600};
@@ -32,7 +32,7 @@ static const model_scope *scope_of(const model *of, const char *name) {
 
 static void print_result(const char *name, const char *scope, const char *without, const model_result *result) {
   static const char *const outcomes[] = {[MODEL_EXHAUSTED] = "exhausted", [MODEL_VIOLATION] = "refuted", [MODEL_LIMIT] = "not exhausted"};
-  printf("note: %-10s %-11s %-22s %-13s %10llu states %11llu moves  depth %3u %6.1f s", name, scope, without ? without : "all rules", outcomes[result->outcome],
+  printf("note: %-10s %-11s %-22s %-13s %10llu states %11llu moves  depth %3u %6.1f s of CPU", name, scope, without ? without : "all rules", outcomes[result->outcome],
          (unsigned long long)result->states, (unsigned long long)result->moves, result->depth, result->seconds);
   if (result->outcome == MODEL_VIOLATION) printf("  %u steps: %s", result->steps, result->reason);
   printf("\n");
@@ -46,7 +46,7 @@ static bool keeps_all(const model *of, const model_scope *scope) {
   return result.outcome == MODEL_EXHAUSTED;
 }
 
-/* A rule that is said to be covered by others is tried in every scope: that it is not any more is a failure as well. */
+/* Where a rule is not refuted, docs/reliability.md says whether that was searched for or reasoned. */
 static bool is_as_said(const model *of, const model_rule *rule) {
   char without[64];
   snprintf(without, sizeof without, "without %s", rule->name);

@@ -10,5 +10,9 @@ extern const model model_sending;
 extern const model model_takeover;
 extern const model model_devices;
 extern const model model_receiving;
+extern const model model_epochs;
+extern const model model_rows;
+extern const model model_channels;
+extern const model model_tasks;
 
 #endif

@@ -381,7 +381,6 @@ static const model_scope scopes[] = {
     {"short",       {2, 1, 3, 2}},
     {"short three", {2, 3, 2, 2}},
     {"one",         {3, 1, 3, 2}},
-    {"three",       {3, 3, 1, 2}},
     {NULL, {0}},
 };
 

@@ -228,14 +228,32 @@ static int put_state(ch_sqlite_db *db, const chat_state *state) {
   return error;
 }
 
+int ch_sqlstore_apply_position(ch_sqlstore_writer *writer, uint64_t position, const uint8_t log_identity[16]) {
+  return ch_sqlite_run(writer->db, SQL_CONSUMED_PUT, "uuuk", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)0, position, log_identity);
+}
+
 int ch_sqlstore_apply(ch_sqlstore_writer *writer, chat_op *op) {
   const chat_store_apply *apply = (const chat_store_apply *)op;
   if (!ch_store_apply_valid(apply) || apply->partition != 0) return CHAT_E_INVALID;
   int error = apply_rows(writer, apply, op);
   for (size_t i = 0; i < apply->state_count && !error; i++)
     error = put_state(writer->db, &apply->states[i]);
-  if (error || apply->position == 0) return error;
-  return ch_sqlite_run(writer->db, SQL_CONSUMED_PUT, "uuuk", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)apply->partition, apply->position, apply->log_identity);
+  return error || apply->position == 0 ? error : ch_sqlstore_apply_position(writer, apply->position, apply->log_identity);
+}
+
+static int put_entry_rows(row_writer *out, const ch_sqlstore_tail_entry *entry) {
+  int error = row_writer_begin(out, entry->state.conversation_id);
+  for (size_t i = 0; i < entry->row_count && !error; i++)
+    error = put_row(out, &entry->rows[i]);
+  return error ? error : flush(out);
+}
+
+int ch_sqlstore_apply_entry(ch_sqlstore_writer *writer, const ch_sqlstore_tail_entry *entry) {
+  row_writer out = {.db = writer->db};
+  ch_sqlstore_run_init(&out.open, writer->alloc);
+  int error = entry->row_count > 0 ? put_entry_rows(&out, entry) : 0;
+  ch_sqlstore_run_fini(&out.open);
+  return error ? error : put_state(writer->db, &entry->state);
 }
 
 /* ------------------------------------------------------------------------------------------------ watermarks */

@@ -110,6 +110,11 @@ int ch_sqlstore_indexer_open(ch_sqlstore_indexer *indexer, const chat_allocator 
   return index_make(indexer, name);
 }
 
+void ch_sqlstore_index_remove(const char *path) {
+  char name[4096];
+  if (snprintf(name, sizeof name, "%s-search", path) < (int)sizeof name) remove_files(name);
+}
+
 void ch_sqlstore_indexer_close(ch_sqlstore_indexer *indexer) {
   ch_sqlite_close(&indexer->index);
   ch_sqlite_close(&indexer->main);

@@ -26,6 +26,8 @@ typedef struct ch_sqlstore_indexer {
 
 /* Opens both; makes the index anew where it must be. `main` must have its schema. The indexer can be closed whatever is returned. */
 int ch_sqlstore_indexer_open(ch_sqlstore_indexer *indexer, const chat_allocator *alloc, const char *path);
+/* Removes the files of the index of this store. */
+void ch_sqlstore_index_remove(const char *path);
 void ch_sqlstore_indexer_close(ch_sqlstore_indexer *indexer);
 /* Indexes the next runs, in one transaction. 1: there may be more; 0: nothing was left; or an error. `*erased`: pruned texts up to this number are forgotten. */
 int ch_sqlstore_indexer_step(ch_sqlstore_indexer *indexer, uint64_t *erased);

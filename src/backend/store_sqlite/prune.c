@@ -51,7 +51,7 @@ static int rewrite_rest(pruning *prune, uint64_t id, const chat_row *rows, uint6
 static int erase_rows(pruning *prune, uint64_t conv, const ch_sqlstore_stored_run *run, const chat_row *rows, uint64_t old) {
   ch_sqlite_db *db = prune->writer->db;
   int error = ch_sqlite_run(db, SQL_HORIZON_PUT, "uu", conv, run->first_seq + old - 1);
-  for (uint64_t i = 0; i < old && !error; i++)
+  for (uint64_t i = 0; i < old && !error && !prune->writer->no_index; i++)
     error = keep_text(db, conv, run->id, &rows[i]);
   if (error) return error;
   if (old == run->count) return ch_sqlite_run(db, SQL_RUN_DELETE, "u", run->id);

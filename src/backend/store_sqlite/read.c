@@ -86,7 +86,7 @@ static int senders_of(ch_sqlite_db *db, uint64_t conv, chat_bytes user, chat_sta
   return error ? error : add_all(state, room, statement, op, add_sender);
 }
 
-static int some_users(ch_sqlite_db *db, uint64_t conv, chat_store_state *ask) {
+static int some_users(const ch_sqlstore_reader *reader, ch_sqlite_db *db, uint64_t conv, chat_store_state *ask) {
   chat_state *state = &ask->state;
   size_t members_room = 0, senders_room = 0;
   for (size_t i = 0; i < ask->user_count; i++) {
@@ -96,7 +96,16 @@ static int some_users(ch_sqlite_db *db, uint64_t conv, chat_store_state *ask) {
     if (!error && !ask->only_users) error = senders_of(db, conv, ask->users[i], state, &senders_room, &ask->op);
     if (error) return error;
   }
+  for (size_t i = 0; i < ask->user_count && !ask->only_users; i++)
+    if (ch_overlay_senders(&reader->overlay, &ask->op, &ask->users[i], state)) return CHAT_E_NOMEM;
   return 0;
+}
+
+/* Head cells of one moment: the table's, under what tails have. */
+static int head_cells(ch_sqlstore_reader *reader, const uint8_t conversation_id[16], chat_op *op, chat_state *state, uint64_t *conv, uint64_t *horizon) {
+  int error = ch_sqlstore_head_cells(&reader->main, conversation_id, op, state, conv, horizon);
+  if (!error) ch_overlay_head(&reader->overlay, state);
+  return error;
 }
 
 /* Senders are kept of a conversation that does not exist, too: its numbers are used up by refusals. */
@@ -104,81 +113,98 @@ int ch_sqlstore_state(ch_sqlstore_reader *reader, chat_op *op) {
   chat_store_state *ask = (chat_store_state *)op;
   uint64_t conv, horizon;
   if (!ch_store_users_valid(ask->users, ask->user_count)) return CHAT_E_INVALID;
-  int error = ch_sqlstore_head_cells(&reader->main, ask->conversation_id, op, &ask->state, &conv, &horizon);
-  if (error || conv == 0) return error;
-  if (ask->only_users || ask->state.kind == CHAT_CHANNEL) return some_users(&reader->main, conv, ask);
-  return whole_state(&reader->main, conv, &ask->state, op);
+  int error = head_cells(reader, ask->conversation_id, op, &ask->state, &conv, &horizon);
+  if (error) return error;
+  if (ask->only_users || ask->state.kind == CHAT_CHANNEL) return some_users(reader, &reader->main, conv, ask);
+  error = whole_state(&reader->main, conv, &ask->state, op);
+  return error ? error : ch_overlay_senders(&reader->overlay, op, NULL, &ask->state);
 }
 
 /* ------------------------------------------------------------------------------------------------ range */
 
-/* A page being filled, from the low end upwards or from the high end downwards. */
-typedef struct row_page {
-  chat_store_range *range;
-  uint64_t low, high; /* rows with seq in (low, high] are wanted */
-  size_t first, count; /* rows[first … first + count - 1] are filled */
-  bool ended; /* at a row that is missing (V5) */
-} row_page;
-
-static bool page_full(const row_page *page) {
-  return page->ended || page->count == page->range->limit;
-}
-
-static void take(row_page *page, const chat_row *row) {
-  if (row->seq <= page->low || row->seq > page->high || page_full(page)) return;
-  page->ended = row->seq != (page->range->newest_first ? page->high - page->count : page->low + page->count + 1);
-  if (page->ended) return;
-  if (page->range->newest_first) page->first--;
-  page->range->rows[page->first + (page->range->newest_first ? 0 : page->count)] = *row;
-  page->count++;
-}
-
-static int take_run(row_page *page, sqlite3_stmt *statement) {
-  ch_sqlstore_stored_run run;
+/* The runs of a conversation, walked in one direction. */
+typedef struct run_walk {
+  sqlite3_stmt *statement; /* NULL: at its end */
+  bool down;
+  bool is_decoded;
+  ch_sqlstore_stored_run run; /* where it stands; count 0: nowhere yet */
   chat_row rows[CH_STORE_RUN_EVENTS_MAX];
-  int error = ch_sqlstore_run_column(statement, &run);
-  if (error) return error;
-  size_t len = run.body.len;
-  run.body = chat_op_copy(&page->range->op, run.body);
-  if (len > 0 && !run.body.data) return CHAT_E_NOMEM;
-  error = ch_sqlstore_run_decode(&run, page->range->conversation_id, rows);
-  for (uint64_t i = 0; i < run.count && !error; i++)
-    take(page, &rows[page->range->newest_first ? run.count - 1 - i : i]);
+} run_walk;
+
+/* Rows with seq in (low, high] are wanted. */
+static int walk_begin(run_walk *walk, ch_sqlite_db *db, uint64_t conv, const chat_store_range *range, uint64_t low, uint64_t high) {
+  *walk = (run_walk){.down = range->newest_first};
+  if (walk->down) return ch_sqlite_query(db, SQL_RUNS_DOWN, &walk->statement, "uu", conv, high);
+  /* The run that holds low + 1 begins at most a run's length below it. */
+  uint64_t from = low + 1 > CH_STORE_RUN_EVENTS_MAX ? low + 2 - CH_STORE_RUN_EVENTS_MAX : 1;
+  return ch_sqlite_query(db, SQL_RUNS_UP, &walk->statement, "uuu", conv, from, high);
+}
+
+static int walk_on(run_walk *walk) {
+  int more = ch_sqlite_step(walk->statement);
+  walk->is_decoded = false;
+  if (more <= 0) walk->statement = NULL;
+  return more <= 0 ? more : ch_sqlstore_run_column(walk->statement, &walk->run);
+}
+
+static bool is_behind(const run_walk *walk, uint64_t seq) {
+  if (walk->run.count == 0) return true;
+  return walk->down ? seq < walk->run.first_seq : seq >= walk->run.first_seq + walk->run.count;
+}
+
+static int walk_decode(run_walk *walk, chat_store_range *range) {
+  if (walk->is_decoded) return 0;
+  size_t len = walk->run.body.len;
+  walk->run.body = chat_op_copy(&range->op, walk->run.body);
+  if (len > 0 && !walk->run.body.data) return CHAT_E_NOMEM;
+  walk->is_decoded = true;
+  return ch_sqlstore_run_decode(&walk->run, range->conversation_id, walk->rows);
+}
+
+/* The row with this seq; NULL where the tables do not have it. */
+static int walk_to(run_walk *walk, chat_store_range *range, uint64_t seq, const chat_row **row) {
+  int error = 0;
+  *row = NULL;
+  while (walk->statement && is_behind(walk, seq) && !error)
+    error = walk_on(walk);
+  if (error || !walk->statement || seq < walk->run.first_seq || seq >= walk->run.first_seq + walk->run.count) return error;
+  error = walk_decode(walk, range);
+  *row = &walk->rows[seq - walk->run.first_seq];
   return error;
 }
 
-static int query_runs(ch_sqlite_db *db, uint64_t conv, const row_page *page, sqlite3_stmt **statement) {
-  if (page->range->newest_first) return ch_sqlite_query(db, SQL_RUNS_DOWN, statement, "uu", conv, page->high);
-  /* The run that holds low + 1 begins at most a run's length below it. */
-  uint64_t from = page->low + 1 > CH_STORE_RUN_EVENTS_MAX ? page->low + 2 - CH_STORE_RUN_EVENTS_MAX : 1;
-  return ch_sqlite_query(db, SQL_RUNS_UP, statement, "uuu", conv, from, page->high);
+static void walk_end(const run_walk *walk) {
+  if (walk->statement) ch_sqlite_end(walk->statement);
 }
 
-static int fill(ch_sqlite_db *db, uint64_t conv, row_page *page) {
-  sqlite3_stmt *statement;
-  int more = query_runs(db, conv, page, &statement);
-  if (more) return more;
-  while ((more = ch_sqlite_step(statement)) > 0) {
-    bool below = ch_sqlite_u64(statement, 1) + ch_sqlite_u64(statement, 2) <= page->low + 1;
-    int error = below ? 0 : take_run(page, statement);
-    if (error || page_full(page) || (below && page->range->newest_first)) {
-      ch_sqlite_end(statement);
-      return error;
-    }
+/* From one end, until the page is full or a row is missing (V5). */
+static int fill(ch_sqlstore_reader *reader, run_walk *walk, chat_store_range *range, uint64_t low, uint64_t high) {
+  uint64_t wanted = high - low < range->limit ? high - low : range->limit;
+  bool down = range->newest_first;
+  for (uint64_t i = 0; i < wanted; i++) {
+    uint64_t seq = down ? high - i : low + 1 + i;
+    const chat_row *row;
+    int error = walk_to(walk, range, seq, &row);
+    if (error) return error;
+    row = ch_overlay_row(&reader->overlay, seq, row);
+    if (!row) return 0;
+    range->rows[down ? range->limit - 1 - i : i] = *row;
+    range->row_count++;
   }
-  return more;
+  return 0;
 }
 
-static int read_page(ch_sqlite_db *db, uint64_t conv, chat_store_range *range) {
-  row_page page = {.range = range, .low = range->low > range->horizon ? range->low : range->horizon, .high = range->state.head};
-  if (range->high && range->high < page.high) page.high = range->high;
-  if (page.low >= page.high) return 0;
+static int read_page(ch_sqlstore_reader *reader, uint64_t conv, chat_store_range *range) {
+  uint64_t low = range->low > range->horizon ? range->low : range->horizon, high = range->state.head;
+  if (range->high && range->high < high) high = range->high;
+  if (low >= high) return 0;
   range->rows = chat_op_alloc(&range->op, range->limit * sizeof *range->rows);
   if (!range->rows) return CHAT_E_NOMEM;
-  page.first = range->newest_first ? range->limit : 0;
-  int error = fill(db, conv, &page);
-  range->rows += page.first;
-  range->row_count = page.count;
+  run_walk walk;
+  int error = walk_begin(&walk, &reader->main, conv, range, low, high);
+  if (!error) error = fill(reader, &walk, range, low, high);
+  walk_end(&walk);
+  if (range->newest_first) range->rows += range->limit - range->row_count;
   return error;
 }
 
@@ -188,14 +214,14 @@ int ch_sqlstore_range(ch_sqlstore_reader *reader, chat_op *op) {
   range->rows = NULL;
   range->row_count = 0;
   if (!ch_store_range_valid(range)) return CHAT_E_INVALID;
-  int error = ch_sqlstore_head_cells(&reader->main, range->conversation_id, op, &range->state, &conv, &range->horizon);
+  int error = head_cells(reader, range->conversation_id, op, &range->state, &conv, &range->horizon);
   if (error || range->state.kind == 0) return error;
   range->state.members = chat_op_alloc(op, sizeof *range->state.members);
   if (!range->state.members) return CHAT_E_NOMEM;
   int found = ch_sqlstore_member(&reader->main, conv, range->user, op, range->state.members);
   if (found < 0) return found;
   range->state.member_count_here = (size_t)found;
-  return read_page(&reader->main, conv, range);
+  return read_page(reader, conv, range);
 }
 
 /* ------------------------------------------------------------------------------------------------ members */
@@ -224,7 +250,7 @@ int ch_sqlstore_members(ch_sqlstore_reader *reader, chat_op *op) {
   page->more = 0;
   page->self = (chat_member){0};
   if (!ch_store_members_valid(page)) return CHAT_E_INVALID;
-  int error = ch_sqlstore_head_cells(&reader->main, page->conversation_id, op, &page->state, &conv, &horizon);
+  int error = head_cells(reader, page->conversation_id, op, &page->state, &conv, &horizon);
   if (error || page->state.kind == 0) return error;
   int found = ch_sqlstore_member(&reader->main, conv, page->user, op, &page->self);
   return found < 0 ? found : member_page(&reader->main, conv, page);
@@ -339,17 +365,27 @@ int ch_sqlstore_heads(ch_sqlstore_reader *reader, chat_op *op) {
   return 0;
 }
 
-int ch_sqlstore_position(ch_sqlstore_reader *reader, chat_op *op) {
-  chat_store_position *ask = (chat_store_position *)op;
-  if (ask->topic >= CHAT_TOPIC_COUNT) return CHAT_E_INVALID;
-  ask->position = 0;
-  memset(ask->log_identity, 0, sizeof ask->log_identity);
+static int stored_position(ch_sqlite_db *db, chat_store_position *ask) {
   sqlite3_stmt *statement;
-  int more = ch_sqlite_query(&reader->main, SQL_CONSUMED, &statement, "uu", (uint64_t)ask->topic, (uint64_t)ask->partition);
+  int more = ch_sqlite_query(db, SQL_CONSUMED, &statement, "uu", (uint64_t)ask->topic, (uint64_t)ask->partition);
   if (!more) more = ch_sqlite_step(statement);
   if (more <= 0) return more;
   ask->position = ch_sqlite_u64(statement, COLUMN_CONSUMED);
   int error = ch_sqlite_id(statement, COLUMN_LOG, ask->log_identity);
   ch_sqlite_end(statement);
   return error;
+}
+
+int ch_sqlstore_position(ch_sqlstore_reader *reader, chat_op *op) {
+  chat_store_position *ask = (chat_store_position *)op;
+  const ch_overlay *overlay = &reader->overlay;
+  if (ask->topic >= CHAT_TOPIC_COUNT) return CHAT_E_INVALID;
+  ask->position = 0;
+  memset(ask->log_identity, 0, sizeof ask->log_identity);
+  int error = stored_position(&reader->main, ask);
+  bool is_tails = ask->topic == CHAT_TOPIC_MESSAGES && ask->partition == 0 && overlay->position > ask->position;
+  if (error || !is_tails) return error;
+  ask->position = overlay->position;
+  memcpy(ask->log_identity, overlay->log_identity, sizeof ask->log_identity);
+  return 0;
 }

@@ -2,7 +2,7 @@
 /*
  * The store's threads: one writes, some read, one indexes. Ops wait in two bounded queues (the ports' bound) and go back through their ports.
  *
- * Locks: `lock` guards queues and flags only; it is never held during SQLite's work.
+ * Locks: `lock` guards queues and flags only; it is never held during SQLite's work. That of the tails is held while a reader opens its snapshot, and for what is copied.
  */
 #include "backend/store_sqlite/store_sqlite.h"
 
@@ -17,15 +17,17 @@
 #include <unistd.h>
 
 #include "backend/port_mem.h"
+#include "backend/store_check.h"
 #include "backend/store_sqlite/apply.h"
 #include "backend/store_sqlite/index.h"
 #include "backend/store_sqlite/read.h"
 #include "backend/store_sqlite/schema.h"
+#include "backend/store_sqlite/tails.h"
 #include "core/assert.h"
 #include "platform/condition.h"
 #include "platform/platform.h"
 
-enum { GROUP_MAX = 64, PATH_LEN_MAX = 4000 };
+enum { GROUP_MAX = 64, PATH_LEN_MAX = 4000, FLUSH_AGAIN_MS = 1000 };
 
 /* An op that waits. In the op's memory. */
 typedef struct pending {
@@ -59,6 +61,8 @@ struct sqlite_store {
   bool stopping;
   bool index_stale;    /* something was committed that the index has not seen */
   uint64_t forgotten;  /* pruned texts up to this number are out of the index */
+  bool tail_begun, tail_full; /* there is something to flush: at tail_due, now */
+  struct timespec tail_due;
 
   pthread_t write_thread, index_thread;
   uint32_t readers_started;
@@ -66,6 +70,8 @@ struct sqlite_store {
   ch_sqlite_db main; /* the writer's */
   reading_thread readers[CH_STORE_READERS_MAX];
   ch_sqlstore_indexer indexer;
+  ch_sqlstore_tails tails;
+  bool has_tails;
 
   /* The writer's alone. */
   uint64_t forgotten_done;
@@ -113,16 +119,42 @@ static const write_row writes[] = {
     [CHAT_OP_STORE_PRUNE] = {ch_sqlstore_prune, NULL},
 };
 
+static bool is_due(const struct timespec *at) {
+  struct timespec now = ch_condition_in_ms(0);
+  return now.tv_sec != at->tv_sec ? now.tv_sec > at->tv_sec : now.tv_nsec >= at->tv_nsec;
+}
+
+static bool is_write(uint32_t kind) {
+  return kind < sizeof writes / sizeof *writes && writes[kind].write;
+}
+
 /* Up to GROUP_MAX ops that wait are committed together. */
-static size_t take_group(sqlite_store *store, pending *group[GROUP_MAX]) {
-  size_t count = 0;
-  while (count < GROUP_MAX && (group[count] = queue_pop(&store->writes))) count++;
-  return count;
+typedef struct op_group {
+  pending *items[GROUP_MAX];
+  size_t count;
+  op_fifo reads; /* that waited for the tables to have everything */
+  bool flush;    /* the tails, before it */
+} op_group;
+
+/* Watermarks and devices are in no tail. */
+static bool wants_flush(uint32_t kind) {
+  return kind != CHAT_OP_STORE_WATERMARKS && kind != CHAT_OP_STORE_DEVICE;
+}
+
+static void take_group(sqlite_store *store, op_group *group) {
+  group->count = 0;
+  queue_init(&group->reads);
+  group->flush = store->tail_full || store->stopping || (store->tail_begun && is_due(&store->tail_due));
+  for (pending *item; group->count < GROUP_MAX && (item = queue_pop(&store->writes));) {
+    group->flush = group->flush || wants_flush(item->op->kind);
+    if (is_write(item->op->kind)) group->items[group->count++] = item;
+    else queue_push(&group->reads, item);
+  }
 }
 
 /* One op of a group: what fails leaves the others' effects. A full disk may have rolled back the whole transaction: then nobody's are left. */
 static bool write_one(sqlite_store *store, pending *item) {
-  ch_sqlstore_writer writer = {.alloc = store->config.alloc, .db = &store->main};
+  ch_sqlstore_writer writer = {.alloc = store->config.alloc, .db = &store->main, .no_index = store->config.no_search};
   int error = ch_sqlite_run(&store->main, SQL_SAVEPOINT, "");
   if (!error) {
     item->status = writes[item->op->kind].write(&writer, item->op);
@@ -151,11 +183,6 @@ static void note_consumed(sqlite_store *store, const pending *item) {
   if (apply->position > store->committed) store->committed = apply->position;
 }
 
-static bool is_due(const struct timespec *at) {
-  struct timespec now = ch_condition_in_ms(0);
-  return now.tv_sec != at->tv_sec ? now.tv_sec > at->tv_sec : now.tv_nsec >= at->tv_nsec;
-}
-
 static void wake_indexer(sqlite_store *store) {
   pthread_mutex_lock(&store->lock);
   store->index_stale = true;
@@ -174,14 +201,60 @@ static void finish_group(sqlite_store *store, pending **group, size_t count, int
   }
 }
 
-static void write_waiting(sqlite_store *store, pending **group, size_t count) {
-  int error = write_group(store, group, count);
-  if (!error && !store->unsynced) {
-    store->unsynced = true;
-    store->sync_due = ch_condition_in_ms(store->config.checkpoint_ms);
+static void note_written(sqlite_store *store) {
+  if (!store->unsynced) store->sync_due = ch_condition_in_ms(store->config.checkpoint_ms);
+  store->unsynced = true;
+  wake_indexer(store);
+}
+
+static void write_waiting(sqlite_store *store, op_group *group) {
+  int error = write_group(store, group->items, group->count);
+  finish_group(store, group->items, group->count, error);
+  if (!error) note_written(store);
+}
+
+/* What came into the tails meanwhile is due anew. After a failure: again soon, also if nobody writes. */
+static void tails_flushed(sqlite_store *store, int error) {
+  pthread_mutex_lock(&store->lock);
+  store->tail_full = false;
+  store->tail_begun = !ch_sqlstore_tails_are_empty(&store->tails);
+  store->tail_due = ch_condition_in_ms(error ? FLUSH_AGAIN_MS : (int64_t)store->config.tail_ms);
+  pthread_mutex_unlock(&store->lock);
+}
+
+static int flush_tails(sqlite_store *store) {
+  if (ch_sqlstore_tails_are_empty(&store->tails)) return 0;
+  int error = ch_sqlstore_tails_flush(&store->tails, &store->main, &store->committed);
+  tails_flushed(store, error);
+  if (!error) note_written(store);
+  return error;
+}
+
+/* Ops that need the tables to have everything fail with what kept it out of them; watermarks and devices do not. */
+static void fail_group(op_group *group, int error) {
+  size_t kept = 0;
+  for (size_t i = 0; i < group->count; i++) {
+    pending *item = group->items[i];
+    if (wants_flush(item->op->kind)) ch_port_finish(item->port, item->op, error);
+    else group->items[kept++] = item;
   }
-  finish_group(store, group, count, error);
-  if (!error) wake_indexer(store);
+  group->count = kept;
+}
+
+/* Where the flush failed they see the tables as they are: of one moment, but an older one. */
+static void pass_reads(sqlite_store *store, op_group *group) {
+  if (!group->reads.first) return;
+  pthread_mutex_lock(&store->lock);
+  for (pending *item; (item = queue_pop(&group->reads));) queue_push(&store->reads, item);
+  pthread_cond_broadcast(&store->read_wanted);
+  pthread_mutex_unlock(&store->lock);
+}
+
+static void do_group(sqlite_store *store, op_group *group) {
+  int error = group->flush ? flush_tails(store) : 0;
+  if (error) fail_group(group, error);
+  if (group->count > 0) write_waiting(store, group);
+  pass_reads(store, group);
 }
 
 /* With synchronous=NORMAL a commit is safe from a power loss when a checkpoint has synced the WAL and the database behind it. A checkpoint counts only where it took every frame
@@ -214,28 +287,36 @@ static void drop_forgotten(sqlite_store *store, uint64_t forgotten) {
   if (ch_sqlite_run(&store->main, SQL_ERASED_DELETE, "u", forgotten) == 0) store->forgotten_done = forgotten;
 }
 
-/* Waits until there is something to write, to sync or to drop, or the end. */
-static size_t wait_for_writes(sqlite_store *store, pending *group[GROUP_MAX], uint64_t *forgotten, bool *stop) {
+static bool has_work(const sqlite_store *store) {
+  return store->writes.first || store->stopping || store->tail_full || store->forgotten != store->forgotten_done;
+}
+
+static const struct timespec *earlier(const struct timespec *a, const struct timespec *b) {
+  if (!a || !b) return a ? a : b;
+  return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec) ? a : b;
+}
+
+/* Waits until there is something to write, to flush, to sync or to drop, or the end. */
+static void wait_for_writes(sqlite_store *store, op_group *group, uint64_t *forgotten, bool *stop) {
   pthread_mutex_lock(&store->lock);
-  while (!store->writes.first && !store->stopping && store->forgotten == store->forgotten_done) {
-    if (!store->unsynced) pthread_cond_wait(&store->write_wanted, &store->lock);
-    else if (!ch_condition_wait(&store->write_wanted, &store->lock, &store->sync_due)) break;
+  while (!has_work(store)) {
+    const struct timespec *until = earlier(store->unsynced ? &store->sync_due : NULL, store->tail_begun ? &store->tail_due : NULL);
+    if (!ch_condition_wait(&store->write_wanted, &store->lock, until)) break;
   }
-  size_t count = take_group(store, group);
+  take_group(store, group);
   *forgotten = store->forgotten;
-  *stop = store->stopping && count == 0;
+  *stop = store->stopping && group->count == 0;
   pthread_mutex_unlock(&store->lock);
-  return count;
 }
 
 static void *writer_main(void *arg) {
   sqlite_store *store = arg;
-  pending *group[GROUP_MAX];
+  op_group group;
   uint64_t forgotten;
   for (bool stop = false; !stop;) {
-    size_t count = wait_for_writes(store, group, &forgotten, &stop);
-    if (count > 0) write_waiting(store, group, count);
-    else drop_forgotten(store, forgotten);
+    wait_for_writes(store, &group, &forgotten, &stop);
+    do_group(store, &group);
+    drop_forgotten(store, forgotten);
     sync_if_due(store);
   }
   checkpoint(store);
@@ -256,10 +337,6 @@ static bool is_read(uint32_t kind) {
   return kind < sizeof reads / sizeof *reads && reads[kind];
 }
 
-static bool is_write(uint32_t kind) {
-  return kind < sizeof writes / sizeof *writes && writes[kind].write;
-}
-
 static int open_index(reading_thread *thread) {
   char name[PATH_LEN_MAX + 16];
   if (thread->reader.index.handle) return 0;
@@ -274,17 +351,48 @@ static void add_synced(sqlite_store *store, chat_op *op) {
   ask->synced = ask->topic == CHAT_TOPIC_MESSAGES && ask->partition == 0 ? atomic_load(&store->synced) : 0;
 }
 
+/* Of which conversation the answer needs what is in tails; NULL: of none. */
+static const uint8_t *conversation_of(const chat_op *op) {
+  switch (op->kind) {
+  case CHAT_OP_STORE_STATE: return ((const chat_store_state *)op)->conversation_id;
+  case CHAT_OP_STORE_RANGE: return ((const chat_store_range *)op)->conversation_id;
+  case CHAT_OP_STORE_MEMBERS: return ((const chat_store_members *)op)->conversation_id;
+  default: return NULL;
+  }
+}
+
+static int take_overlay(ch_overlay *overlay, const ch_sqlstore_tail *older, const ch_sqlstore_tail *newer, chat_op *op) {
+  const uint8_t *conversation_id = conversation_of(op);
+  ch_overlay_begin(overlay, older, newer);
+  if (!conversation_id) return 0;
+  const chat_store_range *range = op->kind == CHAT_OP_STORE_RANGE ? (const chat_store_range *)op : NULL;
+  return ch_overlay_take(overlay, older, newer, conversation_id, range, op);
+}
+
+/* The snapshot of the tables is taken while nothing can leave the tails: SQLite takes it at the first reading. Where the tails are empty, any later one has everything. */
+static int open_snapshot(reading_thread *thread, chat_op *op) {
+  ch_sqlstore_tails *tails = &thread->store->tails;
+  uint64_t position;
+  int error = ch_sqlite_settle(thread->reader.main.handle);
+  if (!error) error = ch_sqlite_run(&thread->reader.main, SQL_BEGIN, "");
+  thread->reader.overlay = (ch_overlay){.position = 0};
+  if (error || ch_sqlstore_tails_are_empty(tails)) return error;
+  pthread_mutex_lock(&tails->lock);
+  error = ch_sqlite_number(&thread->reader.main, SQL_CONSUMED, &position, "uu", (uint64_t)CHAT_TOPIC_MESSAGES, (uint64_t)0);
+  if (!error) error = take_overlay(&thread->reader.overlay, &tails->tails[1 - tails->filling], &tails->tails[tails->filling], op);
+  pthread_mutex_unlock(&tails->lock);
+  return error;
+}
+
 static int answer(reading_thread *thread, chat_op *op) {
-  ch_sqlite_db *db = &thread->reader.main;
+  if (op->kind == CHAT_OP_STORE_SEARCH && thread->store->config.no_search) return CHAT_E_UNSUPPORTED;
   if (op->kind == CHAT_OP_STORE_SEARCH) {
     int error = open_index(thread);
     if (error) return error;
   }
-  int error = ch_sqlite_settle(db->handle);
-  if (!error) error = ch_sqlite_run(db, SQL_BEGIN, "");
-  if (error) return error;
-  error = reads[op->kind](&thread->reader, op);
-  ch_sqlite_run(db, SQL_COMMIT, "");
+  int error = open_snapshot(thread, op);
+  if (!error) error = reads[op->kind](&thread->reader, op);
+  if (!sqlite3_get_autocommit(thread->reader.main.handle)) ch_sqlite_run(&thread->reader.main, SQL_COMMIT, "");
   if (!error && op->kind == CHAT_OP_STORE_POSITION) add_synced(thread->store, op);
   return error;
 }
@@ -349,21 +457,53 @@ static void *indexer_main(void *arg) {
 
 /* ------------------------------------------------------------------------------------------------ ports */
 
-static int store_submit(void *self, void *port, chat_op *op) {
-  sqlite_store *store = self;
-  int error = ch_port_accept(port);
-  if (error) return error;
-  bool read = is_read(op->kind);
-  pending *item = read || is_write(op->kind) ? chat_op_alloc(op, sizeof *item) : NULL;
-  if (!item) {
-    ch_port_finish(port, op, read || is_write(op->kind) ? CHAT_E_NOMEM : CHAT_E_UNSUPPORTED);
-    return 0;
-  }
-  *item = (pending){.op = op, .port = port};
+static void wake_writer(sqlite_store *store, bool is_full) {
+  pthread_mutex_lock(&store->lock);
+  if (!store->tail_begun) store->tail_due = ch_condition_in_ms(store->config.tail_ms);
+  store->tail_begun = true;
+  store->tail_full = store->tail_full || is_full;
+  pthread_cond_signal(&store->write_wanted);
+  pthread_mutex_unlock(&store->lock);
+}
+
+/* false: it is for the tables. */
+static bool put_in_tail(sqlite_store *store, chat_op *op) {
+  const chat_store_apply *apply = (const chat_store_apply *)op;
+  if (op->kind != CHAT_OP_STORE_APPLY || !ch_store_apply_valid(apply) || apply->partition != 0) return false;
+  ch_sqlstore_tails_taken taken = ch_sqlstore_tails_put(&store->tails, apply, op);
+  if (taken > CH_TAILS_TAKEN) wake_writer(store, taken == CH_TAILS_FULL);
+  return taken != CH_TAILS_NOT;
+}
+
+/* Heads are looked for by user: there only the tables can. */
+static bool waits_for_flush(sqlite_store *store, uint32_t kind) {
+  return kind == CHAT_OP_STORE_HEADS && !ch_sqlstore_tails_are_empty(&store->tails);
+}
+
+static void enqueue(sqlite_store *store, pending *item) {
+  bool read = is_read(item->op->kind) && !waits_for_flush(store, item->op->kind);
   pthread_mutex_lock(&store->lock);
   queue_push(read ? &store->reads : &store->writes, item);
   pthread_cond_signal(read ? &store->read_wanted : &store->write_wanted);
   pthread_mutex_unlock(&store->lock);
+}
+
+static int store_submit(void *self, void *port, chat_op *op) {
+  sqlite_store *store = self;
+  int error = ch_port_accept(port);
+  if (error) return error;
+  if (put_in_tail(store, op)) {
+    ch_port_finish(port, op, 0);
+    return 0;
+  }
+  bool known = is_read(op->kind) || is_write(op->kind);
+  pending *item = known ? chat_op_alloc(op, sizeof *item) : NULL;
+  if (!item) {
+    ch_port_finish(port, op, known ? CHAT_E_NOMEM : CHAT_E_UNSUPPORTED);
+    return 0;
+  }
+  *item = (pending){.op = op, .port = port};
+  enqueue(store, item);
   return 0;
 }
 
@@ -410,6 +550,7 @@ static void store_free(void *self) {
   if (!store) return;
   stop_threads(store);
   close_files(store);
+  if (store->has_tails) ch_sqlstore_tails_fini(&store->tails);
   pthread_cond_destroy(&store->write_wanted);
   pthread_cond_destroy(&store->read_wanted);
   pthread_cond_destroy(&store->index_wanted);
@@ -471,16 +612,30 @@ static int start_readers(sqlite_store *store) {
   return 0;
 }
 
+/* Without an index: what would be told to one goes, too, because it keeps text. */
+static int open_search(sqlite_store *store) {
+  if (!store->config.no_search) return ch_sqlstore_indexer_open(&store->indexer, store->config.alloc, store->path);
+  ch_sqlstore_index_remove(store->path);
+  return ch_sqlite_run(&store->main, SQL_ERASED_DELETE, "u", (uint64_t)INT64_MAX);
+}
+
+static int start_indexer(sqlite_store *store) {
+  if (store->config.no_search) return 0;
+  store->index_stale = true;
+  store->indexer_started = pthread_create(&store->index_thread, NULL, indexer_main, store) == 0;
+  return store->indexer_started ? 0 : CHAT_E_NOMEM;
+}
+
 static int start(sqlite_store *store) {
-  int error = take_lock(store);
+  int error = ch_sqlstore_tails_init(&store->tails, store->config.alloc, store->config.tail_rows, store->config.tail_len);
+  store->has_tails = error == 0;
+  if (!error) error = take_lock(store);
   if (!error) error = open_main(store);
-  if (!error) error = ch_sqlstore_indexer_open(&store->indexer, store->config.alloc, store->path);
+  if (!error) error = open_search(store);
   if (!error) error = start_readers(store);
   if (error) return error;
-  store->index_stale = true;
   store->writer_started = pthread_create(&store->write_thread, NULL, writer_main, store) == 0;
-  store->indexer_started = pthread_create(&store->index_thread, NULL, indexer_main, store) == 0;
-  return store->writer_started && store->indexer_started ? 0 : CHAT_E_NOMEM;
+  return store->writer_started ? start_indexer(store) : CHAT_E_NOMEM;
 }
 
 static void init_locks(sqlite_store *store) {
@@ -501,6 +656,8 @@ static sqlite_store *store_make(const ch_store_sqlite_config *config) {
   store->config = *config;
   if (!config->checkpoint_pages) store->config.checkpoint_pages = 1000;
   if (!config->checkpoint_ms) store->config.checkpoint_ms = 5000;
+  if (!config->tail_len) store->config.tail_len = (size_t)16 * 1024 * 1024;
+  if (!config->tail_ms) store->config.tail_ms = 5000;
   strcpy(store->path, config->path);
   store->config.path = store->path;
   store->lock_fd = -1;

@@ -24,6 +24,7 @@ typedef struct ch_server_options {
   uint64_t log_commit_ms;
   int64_t log_epoch;
   uint64_t retention_ms;
+  bool search;
   uint64_t heartbeat_ms, idle_ms, hello_ms, hold_ms, receipt_ms, hook_ms, drain_ms;
   int64_t devices_max, sessions_max, in_flight_max;
   uint64_t out_max;

@@ -16,7 +16,8 @@ enum {
   ADDRESS_MAX = 64,      /* text of an IPv6 address with its zone */
   HANDSHAKE_S = 10,      /* for TLS and the upgrade, together */
   HANDSHAKES_MAX = 2048, /* under way, about 50 KB each with TLS; then connections wait in the backlog */
-  PATIENCE_S = 2         /* how long one may take while others wait for its place */
+  PATIENCE_S = 2,        /* how long one may take while others wait for its place */
+  SMALL_LEN = 16 * 1024  /* a frame that is written without asking whether the socket takes it */
 };
 
 typedef struct connection {
@@ -172,6 +173,12 @@ static bool write_frame(ch_ws_server *server, connection *to, chat_bytes frame) 
   return true;
 }
 
+/* libwebsockets keeps what a socket does not take of a frame. To ask before each costs a system call, so that it is asked for large ones alone: a peer that does not read has at most one small one
+ * there. */
+static bool takes(struct lws *wsi, size_t len) {
+  return len <= SMALL_LEN ? !lws_partial_buffered(wsi) : !lws_send_pipe_choked(wsi);
+}
+
 typedef enum flush_result { FLUSHED, WAITS, TO_CLOSE, BROKEN } flush_result;
 
 static flush_result write_all(ch_ws_server *server, connection *to) {
@@ -180,7 +187,7 @@ static flush_result write_all(ch_ws_server *server, connection *to) {
     chat_bytes frame = ch_gateway_peek(server->config.gateway, to->id, &close);
     if (frame.len == 0) return close ? TO_CLOSE : FLUSHED;
     ch_assert(frame.len <= CHAT_FRAME_MAX);
-    if (lws_send_pipe_choked(to->wsi)) return WAITS;
+    if (!takes(to->wsi, frame.len)) return WAITS;
     if (!write_frame(server, to, frame)) return BROKEN;
   }
 }

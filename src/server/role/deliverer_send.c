@@ -36,22 +36,38 @@ typedef struct mailroom {
 
 /* ------------------------------------------------------------------------------------------------ payloads */
 
+static chat_bytes kept(ch_delivery_record *record, const ch_buf *buf, int error) {
+  chat_bytes payload = {0};
+  if (!error) payload.data = ch_arena_dup(&record->arena, buf->data, buf->len);
+  if (payload.data) payload.len = buf->len;
+  return payload;
+}
+
 static chat_bytes encode(ch_delivery_record *record, const ch_delivered *delivered) {
   ch_buf buf;
   ch_buf_init(&buf, record->alloc, PAYLOAD_MAX);
-  chat_bytes payload = {0};
-  if (!ch_delivered_encode(delivered, &buf)) payload.data = ch_arena_dup(&record->arena, buf.data, buf.len);
-  if (payload.data) payload.len = buf.len;
+  chat_bytes payload = kept(record, &buf, ch_delivered_encode(delivered, &buf));
+  ch_buf_fini(&buf);
+  return payload;
+}
+
+static chat_bytes encode_events(ch_delivery_record *record, const ch_task **tasks, size_t count) {
+  ch_buf buf;
+  int error = 0;
+  ch_buf_init(&buf, record->alloc, PAYLOAD_MAX);
+  for (size_t i = 0; i < count && !error; i++)
+    error = ch_delivered_add_event(&tasks[i]->u.event, &buf);
+  chat_bytes payload = kept(record, &buf, error);
   ch_buf_fini(&buf);
   return payload;
 }
 
 static chat_bytes encode_set(ch_delivery_record *record, const ch_task_set *set) {
-  chat_row *events = ch_arena_calloc(&record->arena, set->count, sizeof *events);
-  if (!events) return (chat_bytes){0};
+  const ch_task **tasks = ch_arena_calloc(&record->arena, set->count, sizeof *tasks);
+  if (!tasks) return (chat_bytes){0};
   for (const ch_task_set *at = set; at->parent; at = at->parent)
-    events[at->count - 1] = at->task->u.event;
-  return encode(record, &(ch_delivered){.events = events, .event_count = set->count});
+    tasks[at->count - 1] = at->task;
+  return encode_events(record, tasks, set->count);
 }
 
 static chat_bytes encode_task(ch_delivery_record *record, const ch_task *task) {

@@ -129,6 +129,7 @@ typedef void timer_handler(ch_gateway *gateway, ch_timer *timer, ch_now now);
 static timer_handler *const timer_handlers[CH_TIMER_KIND_COUNT] = {
     [CH_TIMER_CONN] = ch_conn_timer,         [CH_TIMER_CALL] = ch_call_timer,         [CH_TIMER_ROUTES] = ch_routes_timer,
     [CH_TIMER_RECEIPTS] = ch_receipts_timer, [CH_TIMER_CHANNELS] = ch_channels_timer, [CH_TIMER_LANE] = ch_lane_timer,
+    [CH_TIMER_PATIENCE] = ch_conn_patience_timer,
 };
 
 /* --- the role --- */
@@ -206,6 +207,8 @@ int ch_gateway_new(const ch_env *env, const ch_gateway_config *config, ch_gatewa
   map_init(gateway, &gateway->conns);
   map_init(gateway, &gateway->users);
   ch_list_init(&gateway->dirty);
+  ch_list_init(&gateway->patient);
+  gateway->patience.kind = CH_TIMER_PATIENCE;
   ch_timer_heap_init(&gateway->timers, env->alloc);
   parts_init(gateway);
   int error = ch_sends_init(gateway);
@@ -235,6 +238,7 @@ void ch_gateway_free(ch_gateway *gateway) {
   ch_routes_fini(gateway);
   ch_op_queue_free(&gateway->calls.out);
   ch_calls_fini(gateway);
+  ch_timer_heap_clear(&gateway->timers, &gateway->patience);
   ch_timer_heap_fini(&gateway->timers);
   ch_hashmap_fini(&gateway->conns);
   ch_hashmap_fini(&gateway->users);

@@ -100,13 +100,29 @@ static void *check_op(ch_gateway *gateway, const ch_entry *entry, uint32_t kind,
 
 /* --- step: what can be seen in the Send itself --- */
 
+static bool is_known_peer(const ch_lane *lane, chat_bytes peer) {
+  return lane && ch_bytes_equal(ch_bytes_of(lane->peer, lane->peer_len), peer);
+}
+
+/* A lane is of one sender and one conversation, so that its peer's name is computed with once. */
+static int check_direct_id(const ch_entry *entry) {
+  const ch_send *send = &entry->send;
+  uint8_t expected[16];
+  if (is_known_peer(entry->lane, send->peer)) return 0;
+  ch_conversation_id_direct(sender_of(entry), send->peer, expected);
+  if (memcmp(expected, send->conversation_id, 16) != 0) return CHAT_E_INVALID;
+  if (!entry->lane) return 0;
+  entry->lane->peer_len = (uint8_t)send->peer.len;
+  memcpy(entry->lane->peer, send->peer.data, send->peer.len);
+  return 0;
+}
+
 static int check_ids(const ch_entry *entry) {
   const ch_send *send = &entry->send;
   uint8_t expected[16];
   if (is_direct(send) != (send->peer.len > 0)) return CHAT_E_INVALID;
-  if (is_direct(send))
-    ch_conversation_id_direct(sender_of(entry), send->peer, expected);
-  else if (send->type == CHAT_TYPE_CREATE)
+  if (is_direct(send)) return check_direct_id(entry);
+  if (send->type == CHAT_TYPE_CREATE)
     ch_conversation_id_group(sender_of(entry), send->client_id, expected);
   else
     return 0;

@@ -142,18 +142,42 @@ uint32_t ch_gateway_end_sessions(ch_gateway *gateway, chat_bytes id, const uint8
 /* --- what goes out --- */
 
 static void mark_dirty(ch_gateway *gateway, ch_conn *conn) {
+  if (conn->patient_until_ms) ch_list_remove(&conn->dirty);
+  conn->patient_until_ms = 0;
   if (ch_list_is_empty(&conn->dirty)) ch_list_push_back(&gateway->dirty, &conn->dirty);
 }
 
-bool ch_conn_put(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now) {
+static bool put(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now) {
   if (conn->closing) return false;
   int error = ch_session_put_server(&conn->session, message);
-  if (error) {
-    ch_conn_cut_off(gateway, conn, now);
-    return false;
+  if (error) ch_conn_cut_off(gateway, conn, now);
+  return !error;
+}
+
+bool ch_conn_put(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now) {
+  bool is_put = put(gateway, conn, message, now);
+  if (is_put) mark_dirty(gateway, conn);
+  return is_put;
+}
+
+void ch_conn_put_patiently(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now) {
+  if (!put(gateway, conn, message, now) || !ch_list_is_empty(&conn->dirty)) return;
+  uint64_t until_ms = now.elapsed_ms + gateway->config.accepted_ms;
+  if (until_ms == now.elapsed_ms || ch_timer_heap_set_earlier(&gateway->timers, &gateway->patience, until_ms)) {
+    mark_dirty(gateway, conn);
+    return;
   }
-  mark_dirty(gateway, conn);
-  return true;
+  conn->patient_until_ms = until_ms;
+  ch_list_push_back(&gateway->patient, &conn->dirty);
+}
+
+void ch_conn_patience_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
+  while (!ch_list_is_empty(&gateway->patient)) {
+    ch_conn *conn = CH_LIST_ITEM(gateway->patient.next, ch_conn, dirty);
+    bool is_due = conn->patient_until_ms <= now.elapsed_ms || ch_timer_heap_set(&gateway->timers, timer, conn->patient_until_ms);
+    if (!is_due) return;
+    mark_dirty(gateway, conn);
+  }
 }
 
 int ch_conn_put_raw(ch_gateway *gateway, ch_conn *conn, chat_bytes messages) {

@@ -4,16 +4,20 @@
 
 #include "server/role/gateway_parts.h"
 
-enum { EVENTS_LEN_MAX = CHAT_FRAME_MAX - 64, POLL_PAUSE_MS = 1000 };
+enum { EVENTS_LEN_MAX = CHAT_FRAME_MAX - 64, SAID_LEN_MAX = 2 * CHAT_FRAME_MAX, POLL_PAUSE_MS = 1000 };
 
 void ch_live_init(ch_gateway *gateway) {
   ch_buf_init(&gateway->live.events, gateway->env.alloc, EVENTS_LEN_MAX);
   ch_buf_init(&gateway->live.message, gateway->env.alloc, CHAT_FRAME_MAX);
+  ch_buf_init(&gateway->live.said, gateway->env.alloc, SAID_LEN_MAX);
+  ch_buf_init(&gateway->live.typings, gateway->env.alloc, SAID_LEN_MAX);
 }
 
 void ch_live_fini(ch_gateway *gateway) {
   ch_buf_fini(&gateway->live.events);
   ch_buf_fini(&gateway->live.message);
+  ch_buf_fini(&gateway->live.said);
+  ch_buf_fini(&gateway->live.typings);
 }
 
 /* --- to one session --- */
@@ -59,21 +63,32 @@ void ch_live_pass(ch_gateway *gateway, ch_conn *conn, const ch_live *live, chat_
     gateway->stats.live_events += live->event_count;
 }
 
-/* Typing ends by itself, so that it may get lost; nobody is cut off for it. */
-static void pass_typing(ch_gateway *gateway, ch_conn *conn, const ch_typing *typing) {
-  ch_buf *message = &gateway->live.message;
-  ch_buf_clear(message);
-  if (ch_server_message_encode(&(ch_server_message){.op = CH_TYPING, .u.typing = *typing}, message)) return;
-  (void)ch_conn_put_raw(gateway, conn, ch_buf_bytes(message));
+static void encode_typings(const ch_delivered *delivered, ch_buf *out) {
+  ch_buf_clear(out);
+  for (size_t i = 0; i < delivered->typing_count; i++)
+    if (ch_server_message_encode(&(ch_server_message){.op = CH_TYPING, .u.typing = delivered->typings[i]}, out)) return;
 }
 
-static void pass_volatile(ch_gateway *gateway, ch_conn *conn, const ch_delivered *delivered, ch_now now) {
-  for (size_t i = 0; i < delivered->verdict_count; i++)
-    ch_conn_put(gateway, conn, &(ch_server_message){.op = CH_VERDICT, .u.verdict = delivered->verdicts[i]}, now);
-  for (size_t i = 0; i < delivered->receipts_count; i++)
-    ch_conn_put(gateway, conn, &(ch_server_message){.op = CH_RECEIPTS, .u.receipts = delivered->receipts[i]}, now);
-  for (size_t i = 0; i < delivered->typing_count; i++)
-    pass_typing(gateway, conn, &delivered->typings[i]);
+/* Encoded once for all who are told: in a group everybody hears of everybody's receipts. */
+static int encode_volatile(ch_gateway *gateway, const ch_delivered *delivered) {
+  ch_buf *out = &gateway->live.said;
+  int error = 0;
+  ch_buf_clear(out);
+  encode_typings(delivered, &gateway->live.typings);
+  for (size_t i = 0; i < delivered->verdict_count && !error; i++)
+    error = ch_server_message_encode(&(ch_server_message){.op = CH_VERDICT, .u.verdict = delivered->verdicts[i]}, out);
+  for (size_t i = 0; i < delivered->receipts_count && !error; i++)
+    error = ch_server_message_encode(&(ch_server_message){.op = CH_RECEIPTS, .u.receipts = delivered->receipts[i]}, out);
+  return error;
+}
+
+/* Typing ends by itself, so that it may get lost; nobody is cut off for it. */
+static void pass_volatile(ch_gateway *gateway, ch_conn *conn, ch_now now) {
+  int error = gateway->live.said_error;
+  if (conn->closing) return;
+  if (!error && gateway->live.said.len) error = ch_conn_put_raw(gateway, conn, ch_buf_bytes(&gateway->live.said));
+  if (error) ch_conn_cut_off(gateway, conn, now);
+  else if (gateway->live.typings.len) (void)ch_conn_put_raw(gateway, conn, ch_buf_bytes(&gateway->live.typings));
 }
 
 /* --- what an event changes here besides --- */
@@ -123,20 +138,21 @@ static void pass_to(ch_gateway *gateway, const chat_target *target, const chat_d
     if (!is_meant(conn, target)) continue;
     bool is_live = live.event_count > 0 || live.position > 0; /* without events: it makes the client sync (V2) */
     if (is_live) ch_live_pass(gateway, conn, &live, ch_buf_bytes(&gateway->live.events), now);
-    pass_volatile(gateway, conn, delivered, now);
+    pass_volatile(gateway, conn, now);
   }
   apply_events(gateway, user, delivered, now);
 }
 
-/* Encoded once for all; where that fails (more than a frame) heads alone go out. */
-static void encode_events(ch_gateway *gateway, const ch_delivered *delivered) {
+/* Once for all, and not encoded anew; where that fails (more than a frame) heads alone go out. */
+static void take_events(ch_gateway *gateway, const chat_delivery *delivery) {
   ch_buf *events = &gateway->live.events;
   ch_buf_clear(events);
-  if (ch_events_encode(delivered->events, delivered->event_count, events)) ch_buf_clear(events);
+  if (ch_events_of_delivered(delivery->payload, events)) ch_buf_clear(events);
 }
 
 static void pass_to_targets(ch_gateway *gateway, const chat_delivery *delivery, const ch_delivered *delivered, ch_now now) {
-  encode_events(gateway, delivered);
+  take_events(gateway, delivery);
+  gateway->live.said_error = encode_volatile(gateway, delivered);
   for (size_t i = 0; i < delivery->target_count; i++)
     pass_to(gateway, &delivery->targets[i], delivery, delivered, now);
 }

@@ -41,6 +41,7 @@ typedef enum ch_gateway_timer {
   CH_TIMER_CALL,     /* ch_call: a hook's deadline, or a pause before another attempt */
   CH_TIMER_ROUTES,   /* heartbeats are collected */
   CH_TIMER_RECEIPTS, /* receipts are coalesced */
+  CH_TIMER_PATIENCE, /* an ACCEPTED has waited for company */
   CH_TIMER_CHANNELS, /* heads of channels are asked for */
   CH_TIMER_LANE,     /* ch_lane: its order buffer */
   CH_TIMER_KIND_COUNT
@@ -112,6 +113,7 @@ struct ch_conn {
   ch_session session;
   ch_timer timer;
   ch_list dirty, of_user, renewing; /* nodes */
+  uint64_t patient_until_ms; /* `dirty` is in gateway.patient until then; 0: it is not */
   ch_list lanes, watches;
   ch_user *user; /* NULL until the login is done */
   uint8_t device_id[16];
@@ -146,6 +148,9 @@ ch_user *ch_user_find(const ch_gateway *gateway, chat_bytes user);
 
 /* Queues a message; a reader that is too slow is cut off (P8). False: it did not go out. */
 bool ch_conn_put(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now);
+/* Likewise, but where nothing else is to be written it waits for that, at most accepted_ms. */
+void ch_conn_put_patiently(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now);
+void ch_conn_patience_timer(ch_gateway *gateway, ch_timer *timer, ch_now now);
 /* Likewise for bytes that were encoded already; CHAT_E_TOO_LARGE cuts nobody off. */
 int ch_conn_put_raw(ch_gateway *gateway, ch_conn *conn, chat_bytes messages);
 void ch_conn_ok(ch_gateway *gateway, ch_conn *conn, uint64_t tag, ch_now now);
@@ -220,6 +225,8 @@ typedef struct ch_lane {
   ch_turn turn;
   uint64_t created_ms; /* elapsed, plus 1: this session passed a CREATE here; the store may not know yet */
   uint32_t count;    /* entries without an answer */
+  uint8_t peer_len;  /* of a direct conversation's other user, once the id was computed from it; 0: not yet */
+  uint8_t peer[CHAT_USER_ID_MAX];
   ch_list arrivals, passing;
   ch_entry *checking;
   ch_order_buffer early;
@@ -319,6 +326,8 @@ void ch_presence_pull(ch_gateway *gateway);
 typedef struct ch_live_part {
   bool polling;
   ch_buf events, message; /* scratch */
+  ch_buf said, typings;   /* of the delivery that is passed on: what is no event, encoded */
+  int said_error;
 } ch_live_part;
 
 void ch_live_init(ch_gateway *gateway);
@@ -382,7 +391,9 @@ struct ch_gateway {
   uint8_t name[64];
   ch_arena arena; /* of the message that is being read, or the delivery */
   ch_hashmap conns, users;
-  ch_list dirty;
+  ch_list dirty;   /* connections with something to write */
+  ch_list patient; /* those whose ACCEPTED waits for company (accepted_ms), the first to become dirty first */
+  ch_timer patience;
   ch_timer_heap timers;
   bool draining;
   uint32_t drain_spread_ms;

@@ -270,12 +270,30 @@ void ch_receipts_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
   }
 }
 
+static uint64_t greater(uint64_t a, uint64_t b) {
+  return a > b ? a : b;
+}
+
+/* A session that wants no answer has one request in a batch, however often it says how far it is. */
+static bool raise_earlier(receipt_batch *batch, const ch_conn *conn, const ch_client_message *message) {
+  if (message->tag) return false;
+  for (size_t i = 0; i < batch->count; i++) {
+    receipt_request *request = &batch->requests[i];
+    if (request->connection != conn->id || request->tag) continue;
+    request->delivered = greater(request->delivered, message->u.receipt.delivered);
+    request->read = greater(request->read, message->u.receipt.read);
+    return true;
+  }
+  return false;
+}
+
 void ch_receipt_handle(ch_gateway *gateway, ch_conn *conn, const ch_client_message *message, ch_now now) {
   if (gateway->receipts.count >= REQUESTS_MAX) {
     ch_conn_error(gateway, conn, message->tag, CHAT_E_AGAIN, CH_GATEWAY_RETRY_MS, now);
     return;
   }
   receipt_batch *batch = batch_for(gateway, message->u.receipt.conversation_id);
+  if (batch && raise_earlier(batch, conn, message)) return;
   receipt_request *request = batch ? batch_add(gateway, batch) : NULL;
   if (!request) {
     ch_conn_error(gateway, conn, message->tag, CHAT_E_NOMEM, 0, now);

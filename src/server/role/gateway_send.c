@@ -61,7 +61,8 @@ static void put_answer(ch_gateway *gateway, ch_conn *conn, const ch_send *send, 
   memcpy(answer->conversation_id, send->conversation_id, 16);
   memcpy(answer->client_id, send->client_id, 16);
   gateway->stats.answers[code]++;
-  ch_conn_put(gateway, conn, &message, now);
+  if (code == CH_ACCEPTED) ch_conn_put_patiently(gateway, conn, &message, now);
+  else ch_conn_put(gateway, conn, &message, now);
 }
 
 void ch_send_answer_retry(ch_gateway *gateway, ch_conn *conn, const ch_send *send, uint64_t retry_after_ms, ch_now now) {

@@ -70,10 +70,16 @@ static bool is_direct_id(const ch_conversation *conversation) {
   return conversation->id[0] == CH_CONVERSATION_ID_DIRECT;
 }
 
+/* The two whose names made the id when it began: no need to compute it again. */
+static bool are_its_members(const ch_conversation *conversation, chat_bytes a, chat_bytes b) {
+  return conversation->kind && !ch_bytes_equal(a, b) && ch_conversation_member(conversation, a) && ch_conversation_member(conversation, b);
+}
+
 /* Every record of a direct conversation names the other user, and the two make its id; so nothing is said about anybody else's. */
 static int check_direct_id(const ch_judging *judging) {
   const ch_record *record = judging->in->record;
   if (record->system && judging->conversation->kind) return 0;
+  if (are_its_members(judging->conversation, record->sender, record->peer)) return 0;
   if (!ch_user_id_valid(record->sender) || !ch_user_id_valid(record->peer)) return CHAT_E_INVALID;
   uint8_t id[CHAT_CONVERSATION_ID_LEN];
   ch_conversation_id_direct(record->sender, record->peer, id);

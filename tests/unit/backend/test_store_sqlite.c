@@ -284,6 +284,54 @@ START_TEST(a_lost_or_damaged_index_is_made_anew) {
 }
 END_TEST
 
+/* The number that the tables have, as another program reads them. */
+static uint64_t in_tables(const char *sql) {
+  sqlite3 *db;
+  sqlite3_stmt *statement;
+  ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+  ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+  uint64_t number = sqlite3_step(statement) == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(statement, 0) : 0;
+  sqlite3_finalize(statement);
+  sqlite3_close(db);
+  return number;
+}
+
+static int search_status(void) {
+  chat_store_search *ask = ch_op_new(NULL, CHAT_OP_STORE_SEARCH, sizeof *ask);
+  *ask = (chat_store_search){.op = ask->op, .user = text("alice"), .query = text("message"), .limit = 10};
+  int status = bench_do(&bench, ask);
+  ch_op_free(&ask->op);
+  return status;
+}
+
+/* No text outlives its row, also not for an index that is made later. */
+START_TEST(without_search_nothing_is_indexed_and_nothing_kept) {
+  char name[128];
+  begin();
+  put(CONVERSATION_A, 1, 5);
+  wait_indexed(5);
+  bench_close(&bench);
+  ch_store_sqlite_config unsearched = config();
+  unsearched.no_search = 1;
+  open_with(unsearched);
+  snprintf(name, sizeof name, "%s-search", path);
+  ck_assert_int_ne(access(name, F_OK), 0);
+  ck_assert_int_eq(search_status(), CHAT_E_UNSUPPORTED);
+  chat_store_prune *prune = ch_op_new(NULL, CHAT_OP_STORE_PRUNE, sizeof *prune);
+  prune->before_ms = 1004;
+  prune->limit = 100;
+  ck_assert_int_eq(bench_do(&bench, prune), 0);
+  ck_assert_uint_eq(prune->pruned, 3);
+  ch_op_free(&prune->op);
+  ck_assert_uint_eq(in_tables("SELECT count(*) FROM erased"), 0);
+  bench_close(&bench);
+  open_store();
+  wait_indexed(5);
+  ck_assert_int_eq(search_status(), 0);
+  end();
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------ power, space, damage, owners */
 
 START_TEST(synced_follows_the_checkpoint) {
@@ -474,6 +522,204 @@ START_TEST(acknowledged_survives_kill_9) {
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------ what is written late (docs/decisions/0008) */
+
+static ch_store_sqlite_config late_config(size_t tail_rows, uint32_t tail_ms) {
+  ch_store_sqlite_config late = config();
+  late.tail_rows = tail_rows;
+  late.tail_ms = tail_ms;
+  return late;
+}
+
+static void begin_late(size_t tail_rows, uint32_t tail_ms) {
+  bench_dir_make(dir);
+  snprintf(path, sizeof path, "%s/store.db", dir);
+  open_with(late_config(tail_rows, tail_ms));
+}
+
+/* What ordinary messages bring: no member is touched. */
+static chat_store_apply *plain_of(uint8_t conversation, uint64_t first, uint64_t last) {
+  chat_store_apply *apply = apply_of(conversation, first, last);
+  apply->states[0].members = NULL;
+  apply->states[0].member_count_here = 0;
+  return apply;
+}
+
+static void put_plain(uint8_t conversation, uint64_t first, uint64_t last) {
+  ck_assert_int_eq(apply_now(plain_of(conversation, first, last)), 0);
+}
+
+static uint64_t rows_in_tables(void) {
+  return in_tables("SELECT coalesce(sum(count), 0) FROM run");
+}
+
+static uint64_t consumed_in_tables(void) {
+  return in_tables("SELECT position FROM consumed");
+}
+
+START_TEST(late_is_read_before_it_is_in_the_tables) {
+  begin_late(1000, 3600 * 1000);
+  put(CONVERSATION_A, 1, 10);
+  put_plain(CONVERSATION_A, 11, 30);
+  put_plain(CONVERSATION_A, 31, 31);
+  ck_assert_uint_eq(rows_in_tables(), 10);
+  ck_assert_uint_eq(position(NULL), 31);
+  expect_rows(CONVERSATION_A, 0, 0, 200, 0, 1, 31);
+  expect_rows(CONVERSATION_A, 0, 0, 25, 1, 7, 25);
+  expect_rows(CONVERSATION_A, 5, 0, 10, 0, 6, 10);
+  expect_rows(CONVERSATION_A, 8, 13, 200, 0, 9, 5);
+  expect_rows(CONVERSATION_A, 12, 28, 4, 1, 25, 4);
+  chat_store_range *got = range(CONVERSATION_A, 30, 0, 1, 0);
+  ck_assert_uint_eq(got->state.head, 31);
+  ck_assert_uint_eq(got->state.position, 31);
+  ch_op_free(&got->op);
+  reopen(); /* the end writes everything */
+  ck_assert_uint_eq(rows_in_tables(), 31);
+  ck_assert_uint_eq(consumed_in_tables(), 31);
+  expect_rows(CONVERSATION_A, 0, 0, 200, 0, 1, 31);
+  end();
+}
+END_TEST
+
+START_TEST(late_goes_to_the_tables_when_it_is_time_or_many) {
+  begin_late(1000, 20);
+  put(CONVERSATION_A, 1, 1);
+  put_plain(CONVERSATION_A, 2, 4);
+  while (rows_in_tables() < 4) usleep(1000); /* by time; the test's own limit ends it */
+  bench_close(&bench);
+  open_with(late_config(10, 3600 * 1000));
+  for (uint64_t seq = 5; seq <= 13; seq++) put_plain(CONVERSATION_A, seq, seq);
+  ck_assert_uint_eq(rows_in_tables(), 4);
+  put_plain(CONVERSATION_A, 14, 14);
+  while (rows_in_tables() < 14) usleep(1000); /* by number */
+  ck_assert_uint_eq(consumed_in_tables(), 14);
+  ck_assert_uint_eq(in_tables("SELECT count(*) FROM run"), 3); /* runs, not rows */
+  end();
+}
+END_TEST
+
+/* Who asks by user, and who changes members, finds everything in the tables. */
+START_TEST(heads_and_members_find_what_is_late) {
+  begin_late(1000, 3600 * 1000);
+  put(CONVERSATION_A, 1, 3);
+  put(CONVERSATION_B, 1, 2);
+  put_plain(CONVERSATION_A, 4, 9);
+  chat_store_heads *got = heads("bob", 3, 10);
+  ck_assert_uint_eq(got->head_count, 1);
+  ck_assert_uint_eq(got->heads[0].head, 9);
+  ck_assert_uint_eq(got->position, 9);
+  ch_op_free(&got->op);
+  put_plain(CONVERSATION_A, 10, 12);
+  ck_assert_uint_eq(rows_in_tables(), 11);
+  remove_bob(CONVERSATION_A, 13);
+  ck_assert_uint_eq(rows_in_tables(), 15);
+  expect_rows(CONVERSATION_A, 0, 12, 200, 0, 1, 12);
+  end();
+}
+END_TEST
+
+/* Of a row and a cell that are there twice the higher cause wins, wherever they are. */
+START_TEST(an_older_writer_changes_nothing_that_is_late) {
+  begin_late(1000, 3600 * 1000);
+  put(CONVERSATION_A, 1, 5);
+  put_plain(CONVERSATION_A, 6, 9);
+  put_plain(CONVERSATION_A, 6, 7); /* a replay */
+  put_plain(CONVERSATION_A, 4, 5);
+  chat_store_range *got = range(CONVERSATION_A, 0, 0, 200, 0);
+  ck_assert_uint_eq(got->row_count, 9);
+  ck_assert_uint_eq(got->state.head, 9);
+  ck_assert_uint_eq(got->state.position, 9);
+  ch_op_free(&got->op);
+  ck_assert_uint_eq(position(NULL), 9);
+  chat_store_apply *other = plain_of(CONVERSATION_A, 10, 10);
+  other->rows[0].message_id = 5; /* lower than what comes */
+  ck_assert_int_eq(apply_now(other), 0);
+  put_plain(CONVERSATION_A, 10, 10);
+  expect_rows(CONVERSATION_A, 0, 0, 200, 0, 1, 10);
+  end();
+}
+END_TEST
+
+/* What the tables could not take is still read, who writes hears of it, and it is there once there is space. */
+START_TEST(a_full_store_loses_nothing_that_is_late) {
+  bench_dir_make(dir);
+  snprintf(path, sizeof path, "%s/store.db", dir);
+  ch_store_sqlite_config small = late_config(100, 3600 * 1000);
+  small.pages_max = 60;
+  open_with(small);
+  put(CONVERSATION_A, 1, 1);
+  uint64_t last = 1;
+  int status;
+  while ((status = apply_now(plain_of(CONVERSATION_A, last + 1, last + 50))) == 0) last += 50;
+  ck_assert_int_eq(status, CHAT_E_FULL);
+  ck_assert_int_eq(apply_now(plain_of(CONVERSATION_A, last + 1, last + 50)), CHAT_E_FULL);
+  ck_assert_uint_gt(last, rows_in_tables());
+  ck_assert_uint_eq(position(NULL), last);
+  expect_rows(CONVERSATION_A, last - 150, 0, 200, 0, last - 149, 150);
+  bench_close(&bench); /* what did not fit goes with the process: the log has it */
+  open_store();
+  uint64_t stored = position(NULL);
+  ck_assert_uint_eq(stored, rows_in_tables());
+  ck_assert_uint_lt(stored, last);
+  put_plain(CONVERSATION_A, stored + 1, last + 50);
+  expect_rows(CONVERSATION_A, last - 100, 0, 200, 0, last - 99, 150);
+  end();
+}
+END_TEST
+
+/* Two conversations in turn, as a sequencer does that begins where the store is. */
+static void apply_late_for_ever(int report, uint64_t from) {
+  open_with(late_config(40, 3));
+  for (uint64_t position = from;; position++) {
+    uint64_t seq = (position + 1) / 2;
+    chat_store_apply *apply = plain_of(position % 2 ? CONVERSATION_A : CONVERSATION_B, seq, seq);
+    apply->position = apply->states[0].position = apply->states[0].senders[0].position = position;
+    if (apply_now(apply) != 0) _exit(1);
+    if (write(report, &position, sizeof position) != sizeof position) _exit(2);
+  }
+}
+
+static void expect_upto(uint8_t conversation, uint64_t position, uint64_t parity) {
+  chat_store_range *got = range(conversation, 0, 0, 1, 1);
+  uint64_t head = (position + parity) / 2;
+  ck_assert_uint_eq(got->state.head, head);
+  ch_op_free(&got->op);
+  for (uint64_t low = 0; low < head; low += 200)
+    expect_rows(conversation, low, 0, 200, 0, low + 1, head - low < 200 ? (size_t)(head - low) : 200);
+}
+
+/* The process dies with a tail in it: rows, states and position in the tables are of one moment, and who goes on from there has everything again. */
+START_TEST(late_is_brought_again_after_kill_9) {
+  begin_late(40, 3);
+  uint64_t acknowledged = 0, lost = 0;
+  for (int kills = 0; kills < 10; kills++) {
+    int report[2];
+    uint64_t n, from = position(NULL) + 1;
+    bench_close(&bench);
+    ck_assert_int_eq(pipe(report), 0);
+    pid_t child = fork();
+    if (child == 0) apply_late_for_ever(report[1], from);
+    close(report[1]);
+    for (int reports = 0; reports < 30 + kills * 20 && read(report[0], &n, sizeof n) == sizeof n; reports++) acknowledged = n;
+    kill(child, SIGKILL);
+    while (read(report[0], &n, sizeof n) == sizeof n) acknowledged = n;
+    int status;
+    waitpid(child, &status, 0);
+    ck_assert(WIFSIGNALED(status));
+    close(report[0]);
+    open_store();
+    uint64_t stored = position(NULL);
+    ck_assert_uint_le(stored, acknowledged + 1);
+    ck_assert_uint_ge(stored + 1, from);
+    lost += acknowledged > stored ? acknowledged - stored : 0;
+    expect_upto(CONVERSATION_A, stored, 1);
+    expect_upto(CONVERSATION_B, stored, 0);
+  }
+  ck_assert_uint_gt(lost, 0); /* else nothing was late */
+  end();
+}
+END_TEST
+
 int main(void) {
   const test_row rows[] = {
       {written_is_read_and_survives_reopening, 0},
@@ -485,6 +731,7 @@ int main(void) {
       {words_are_found, 0},
       {pruned_rows_leave_the_index, 0},
       {a_lost_or_damaged_index_is_made_anew, 0},
+      {without_search_nothing_is_indexed_and_nothing_kept, 0},
       {synced_follows_the_checkpoint, 0},
       {a_full_store_takes_nothing_and_keeps_what_it_has, 0},
       {one_owner_at_a_time, 0},
@@ -493,6 +740,12 @@ int main(void) {
       {the_log_s_identity_survives_reopening, 0},
       {damage_is_said, 0},
       {acknowledged_survives_kill_9, 0},
+      {late_is_read_before_it_is_in_the_tables, 0},
+      {late_goes_to_the_tables_when_it_is_time_or_many, 0},
+      {heads_and_members_find_what_is_late, 0},
+      {an_older_writer_changes_nothing_that_is_late, 0},
+      {a_full_store_loses_nothing_that_is_late, 0},
+      {late_is_brought_again_after_kill_9, 0},
   };
   return RUN_TESTS("store_sqlite", rows);
 }

@@ -167,6 +167,19 @@ static void shared_equals(uint64_t previous, uint64_t position, const chat_row *
   ch_buf encoded_events;
   ch_buf_init(&encoded_events, NULL, OUT_MAX);
   ck_assert_int_eq(ch_events_encode(events, count, &encoded_events), CHAT_OK);
+  /* What a delivery over the link holds is the same, event by event or at once. */
+  ch_buf delivered, taken;
+  ch_buf_init(&delivered, NULL, OUT_MAX);
+  ch_buf_init(&taken, NULL, OUT_MAX);
+  for (size_t i = 0; i < count; i++)
+    ck_assert_int_eq(ch_delivered_add_event(&events[i], &delivered), CHAT_OK);
+  ck_assert_int_eq(ch_delivered_encode(&(ch_delivered){.events = events, .event_count = count}, &taken), CHAT_OK);
+  ck_assert(ch_bytes_equal(ch_buf_bytes(&delivered), ch_buf_bytes(&taken)));
+  ch_buf_clear(&taken);
+  ck_assert_int_eq(ch_events_of_delivered(ch_buf_bytes(&delivered), &taken), CHAT_OK);
+  ck_assert(ch_bytes_equal(ch_buf_bytes(&encoded_events), ch_buf_bytes(&taken)));
+  ch_buf_fini(&delivered);
+  ch_buf_fini(&taken);
   ck_assert_int_eq(ch_server_message_encode(&message, &out), CHAT_OK);
   size_t whole_len = out.len;
   ck_assert_int_eq(ch_live_encode_shared(previous, position, ch_buf_bytes(&encoded_events), &out), CHAT_OK);

@@ -115,6 +115,41 @@ START_TEST(accepted_when_durable_and_not_before) {
 }
 END_TEST
 
+/* With accepted_ms it waits for what else there is to say: for at most so long. */
+START_TEST(accepted_goes_with_what_comes_next) {
+  gateway_config_default();
+  config.accepted_ms = 5;
+  gateway_begin();
+  group_id(group, 5);
+  login(1, "ann", 1);
+  sends(100, 0, 1);
+  ann_is(CHAT_ROLE_MEMBER);
+  is_in_log(take_op(CHAT_OP_LOG_APPEND));
+  now.elapsed_ms += 5;
+  role.tick(role.self, now);
+  hears_answer(100, CH_ACCEPTED);
+  sends(101, 100, 0);
+  is_in_log(take_op(CHAT_OP_LOG_APPEND));
+  hears_nothing(1);
+  say_raw(1, "\x02\x08\x07", 3); /* tag 7 and no body */
+  hears_answer(101, CH_ACCEPTED);
+  hears_error(1, 7, CHAT_E_UNSUPPORTED);
+  sends(102, 101, 0);
+  is_in_log(take_op(CHAT_OP_LOG_APPEND));
+  now.elapsed_ms += 3;
+  sends(103, 102, 0);
+  is_in_log(take_op(CHAT_OP_LOG_APPEND));
+  hears_nothing(1);
+  ck_assert_uint_le(role.deadline_ms(role.self), now.elapsed_ms + 2); /* the first of them has waited 3 */
+  now.elapsed_ms += 2;
+  role.tick(role.self, now);
+  hears_answer(102, CH_ACCEPTED);
+  hears_answer(103, CH_ACCEPTED);
+  hears_nothing(1);
+  gateway_end();
+}
+END_TEST
+
 /* P9: the frame has no say in who sends; nor has it in whether it is the system. */
 START_TEST(sender_and_device_are_the_sessions) {
   uint8_t device[16];
@@ -763,6 +798,7 @@ END_TEST
 int main(void) {
   const test_row rows[] = {
       {accepted_when_durable_and_not_before, 0},
+      {accepted_goes_with_what_comes_next, 0},
       {sender_and_device_are_the_sessions, 0},
       {sends_of_one_turn_share_an_append, 0},
       {at_most_two_appends_of_a_partition_are_under_way, 0},
