@@ -112,9 +112,13 @@ void ch_session_taken(ch_session *session, size_t len, uint64_t now_ms) {
   ch_buf *out = &session->out;
   ch_assert(len <= out->len);
   if (len == 0) return;
+  session->last_out_ms = now_ms;
+  if (len == out->len) { /* most sessions are silent most of the time: they hold no memory for what they might say */
+    ch_buf_fini(out);
+    return;
+  }
   memmove(out->data, out->data + len, out->len - len);
   out->len -= len;
-  session->last_out_ms = now_ms;
 }
 
 static uint64_t later(uint64_t since_ms, uint32_t ms) {

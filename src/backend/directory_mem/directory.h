@@ -38,7 +38,7 @@ typedef struct ch_directory_user {
   ch_list routes;  /* ch_directory_route.of_user, in the order in which the devices came */
   ch_list watches; /* ch_directory_watching.of_user */
   size_t id_len;
-  uint8_t id[CHAT_USER_ID_MAX];
+  uint8_t id[];
 } ch_directory_user;
 
 typedef struct ch_directory_route {

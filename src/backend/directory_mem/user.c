@@ -36,7 +36,7 @@ static int make_room(ch_directory_mem *directory) {
 static int make_user(ch_directory_mem *directory, chat_bytes id, ch_directory_user **made) {
   int error = make_room(directory);
   if (error) return error;
-  ch_directory_user *user = ch_calloc(directory->config.alloc, 1, sizeof *user);
+  ch_directory_user *user = ch_calloc(directory->config.alloc, 1, sizeof *user + id.len);
   if (!user) return CHAT_E_NOMEM;
   ch_list_init(&user->idle);
   ch_list_init(&user->routes);

@@ -12,7 +12,7 @@
 #include "server/loop/tls.h"
 
 enum {
-  RX_LEN = 4096,         /* of libwebsockets, a connection */
+  RX_LEN = 256,          /* of libwebsockets, a connection: longer frames come in parts, and every session pays for it in memory */
   ADDRESS_MAX = 64,      /* text of an IPv6 address with its zone */
   HANDSHAKE_S = 10,      /* for TLS and the upgrade, together */
   HANDSHAKES_MAX = 2048, /* under way, about 50 KB each with TLS; then connections wait in the backlog */
