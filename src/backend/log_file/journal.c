@@ -117,6 +117,11 @@ static int make_segment(const ch_journal *journal, ch_journal_segment segment, i
   return error;
 }
 
+static void close_newest(ch_journal *journal) {
+  if (journal->fd >= 0) close(journal->fd);
+  journal->fd = -1;
+}
+
 static void use_segment(ch_journal *journal, int fd, size_t len, size_t used_len) {
   ch_logfile_header header = header_of(journal, *newest(journal));
   journal->fd = fd;
@@ -125,26 +130,24 @@ static void use_segment(ch_journal *journal, int fd, size_t len, size_t used_len
   journal->seed = ch_logfile_seed(&header);
 }
 
-/* An empty segment of an earlier epoch: its header alone says so. */
-static int restamp(ch_journal *journal) {
-  uint8_t bytes[CH_LOGFILE_HEADER_LEN];
+/* An empty segment of an earlier epoch, or shorter than they are made now (a record might never fit): a new one takes its name. Until that is known to be durable nothing is open,
+ * so that nothing is written to a file without a name. */
+static int remake(ch_journal *journal) {
   ch_journal_segment segment = {newest(journal)->first, journal->config.epoch};
-  ch_logfile_header header = header_of(journal, segment);
-  ch_logfile_header_encode(&header, bytes);
-  int error = write_all(journal, journal->fd, bytes, sizeof bytes, 0);
-  if (!error) error = sync_file(journal, journal->fd);
+  close_newest(journal);
+  int fd, error = make_segment(journal, segment, &fd);
   if (error) return error;
   pthread_mutex_lock(&journal->lock);
   newest(journal)->epoch = segment.epoch;
   pthread_mutex_unlock(&journal->lock);
-  use_segment(journal, journal->fd, journal->len, journal->used_len);
+  use_segment(journal, fd, journal->config.segment_len, CH_LOGFILE_HEADER_LEN);
   return 0;
 }
 
 int ch_journal_roll(ch_journal *journal) {
   ch_assert(journal->fd >= 0 && journal->out_count == 0);
   ch_journal_segment segment = {.first = journal->end + 1, .epoch = journal->config.epoch};
-  if (newest(journal)->first == segment.first) return restamp(journal);
+  if (newest(journal)->first == segment.first) return remake(journal);
   size_t bytes = (journal->segment_count + 1) * journal->config.segment_len;
   if (journal->config.bytes_max && bytes > journal->config.bytes_max) return CHAT_E_FULL;
   int fd, error = make_segment(journal, segment, &fd);
@@ -188,11 +191,6 @@ int ch_journal_add(ch_journal *journal, chat_bytes data, uint64_t *time_ms, uint
   journal->out_count++;
   *number = record.number;
   return 1;
-}
-
-static void close_newest(ch_journal *journal) {
-  if (journal->fd >= 0) close(journal->fd);
-  journal->fd = -1;
 }
 
 /* A failed write or sync is final for this file: pages may count as clean that the disk does not have, so it is never synced again in the hope that it helps. */

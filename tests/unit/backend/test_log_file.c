@@ -558,6 +558,21 @@ START_TEST(a_raised_epoch_goes_on_behind_the_old_one) {
 }
 END_TEST
 
+/* One that is empty and too short for a record would never take it: found by a cut file, and the same where segments were made shorter before. */
+START_TEST(an_empty_segment_that_is_too_short_is_made_anew) {
+  begin();
+  bench_close(&bench);
+  ch_log_file_config longer = config();
+  longer.segment_len = 4 * SEGMENT_LEN;
+  ck_assert_int_eq(try_open(longer, NULL), 0);
+  ck_assert_int_eq(append(1, 1, 2 * SEGMENT_LEN), 0);
+  bench_close(&bench);
+  ck_assert_int_eq(try_open(longer, NULL), 0);
+  ck_assert_int_eq(append(2, 1, 10), 0);
+  end();
+}
+END_TEST
+
 START_TEST(what_cannot_be_appended) {
   begin();
   ck_assert_int_eq(append(1, 1, SEGMENT_LEN), CHAT_E_TOO_LARGE);
@@ -664,6 +679,7 @@ int main(void) {
       {one_owner_at_a_time, 0},
       {the_number_of_partitions_stays, 0},
       {a_raised_epoch_goes_on_behind_the_old_one, 0},
+      {an_empty_segment_that_is_too_short_is_made_anew, 0},
       {what_cannot_be_appended, 0},
       {times_never_fall, 0},
       {deliveries_are_there_until_the_end_of_the_process, 0},
