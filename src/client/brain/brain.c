@@ -131,6 +131,16 @@ static void close_database(ch_brain *brain) {
   brain->database.is_open = brain->database.has_lock = false;
 }
 
+/* What it has on the disk is not known, so nothing of it is in memory either; opening it is tried again. */
+static void lose_database(ch_brain *brain, int error) {
+  close_database(brain);
+  forget_memory(brain);
+  ch_database_trouble(brain, error);
+  brain->database.is_lost = true;
+  brain->database.retry_ms = ch_now_ms(brain) + MEND_RETRY_MS;
+  brain->connection.status = error;
+}
+
 /* A disk that is full, or another process that has the lock, may be the reason why it cannot be set aside: that is tried again. */
 static void mend(ch_brain *brain) {
   ch_database *database = &brain->database;
@@ -141,13 +151,8 @@ static void mend(ch_brain *brain) {
     forget_memory(brain);
   }
   int error = database->is_corrupt ? set_aside(brain) : open_database(brain);
-  database->is_lost = error != 0;
-  if (!error) return;
-  close_database(brain);
-  forget_memory(brain);
-  ch_database_trouble(brain, error);
-  database->retry_ms = ch_now_ms(brain) + MEND_RETRY_MS;
-  brain->connection.status = error;
+  database->is_lost = false;
+  if (error) lose_database(brain, error);
 }
 
 /* ------------------------------------------------------------------------------------------------ logout */
@@ -172,6 +177,7 @@ static void wipe(ch_brain *brain) {
   forget_memory(brain);
   int error = cache->vtable->wipe(cache->self);
   if (!error && !brain->database.is_open) error = open_database(brain);
+  if (error) lose_database(brain, error);
   ch_reply_end(brain, reply, error ? error : reply->event.status);
 }
 
@@ -318,10 +324,20 @@ static bool limit_fits(const ch_client_request *request) {
   switch (request->kind) {
   case CH_REQ_CONVERSATIONS: return request->limit >= 1 && request->limit <= 1000;
   case CH_REQ_HISTORY: return request->limit >= 1 && request->limit <= CHAT_PAGE_MAX && !(request->number > 0 && request->number2 > 0);
-  case CH_REQ_SEARCH: return request->limit >= 1 && request->limit <= CHAT_PAGE_MAX && request->text.len >= 1 && request->text.len <= 256;
-  case CH_REQ_MEMBERS: return request->limit >= 1 && request->limit <= CHAT_GROUP_MEMBERS_MAX && request->user.len <= CHAT_USER_ID_MAX;
+  case CH_REQ_SEARCH:
+    return request->limit >= 1 && request->limit <= CHAT_PAGE_MAX && request->text.len >= 1 && request->text.len <= 256 && ch_utf8_valid(request->text);
+  case CH_REQ_MEMBERS:
+    return request->limit >= 1 && request->limit <= CHAT_GROUP_MEMBERS_MAX && (request->user.len == 0 || ch_user_id_valid(request->user));
   default: return true;
   }
+}
+
+static bool users_fit(const ch_client_request *request) {
+  bool is_of_one = request->kind == CH_REQ_CONTROL &&
+                   (request->type == CHAT_TYPE_MEMBER_REMOVE || request->type == CHAT_TYPE_ROLE || request->type == CHAT_TYPE_OWNER);
+  for (size_t i = 0; i < request->user_count; i++)
+    if (!ch_user_id_valid(request->users[i])) return false;
+  return is_of_one ? request->user_count == 1 : request->user_count < CHAT_GROUP_MEMBERS_MAX;
 }
 
 static bool content_fits(const ch_client_request *request) {
@@ -329,11 +345,9 @@ static bool content_fits(const ch_client_request *request) {
     return request->body.len <= CHAT_BODY_MAX && request->meta.len <= CHAT_META_MAX && request->message_kind.len <= CHAT_KIND_MAX &&
            ch_utf8_valid(request->message_kind) && (request->user.len == 0 || ch_user_id_valid(request->user));
   if (request->kind != CH_REQ_CREATE && request->kind != CH_REQ_CONTROL) return true;
-  for (size_t i = 0; i < request->user_count; i++)
-    if (!ch_user_id_valid(request->users[i])) return false;
   bool is_kind = request->kind == CH_REQ_CREATE ? request->number == CHAT_GROUP || request->number == CHAT_CHANNEL
                                                 : request->type >= CHAT_TYPE_MEMBERS_ADD && request->type <= CHAT_TYPE_TO_CHANNEL;
-  return is_kind && request->user_count < CHAT_GROUP_MEMBERS_MAX && request->text.len <= CHAT_TITLE_MAX && ch_utf8_valid(request->text);
+  return is_kind && users_fit(request) && request->text.len <= CHAT_TITLE_MAX && ch_utf8_valid(request->text);
 }
 
 static bool is_request(const ch_client_request *request) {

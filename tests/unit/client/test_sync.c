@@ -495,6 +495,31 @@ START_TEST(logout_wipes_what_cannot_be_set_aside) {
 }
 END_TEST
 
+static int wipes_to_fail;
+static int failing_wipe(void *self) {
+  return wipes_to_fail-- > 0 ? CHAT_E_IO : sound->wipe(self);
+}
+
+/* What a wipe that failed has left is not known: it is opened anew, and a later logout wipes it. */
+START_TEST(a_logout_that_cannot_wipe_says_so_and_can_be_tried_again) {
+  script *s = script_online();
+  chat_cache_vtable broken = *s->cache->vtable;
+  sound = s->cache->vtable;
+  broken.wipe = failing_wipe;
+  wipes_to_fail = 1;
+  s->cache->vtable = &broken;
+  script_lose(s);
+  ck_assert_int_eq(script_do(s, (ch_client_request){.kind = CH_REQ_LOGOUT}), CHAT_E_IO);
+  ck_assert_int_eq(script_do(s, (ch_client_request){.kind = CH_REQ_WHOAMI}), CHAT_E_IO); /* nothing is opened yet, nothing is known */
+  script_wait(s, 60000);
+  ck_assert_int_eq(script_do(s, (ch_client_request){.kind = CH_REQ_WHOAMI}), 0); /* it is all still there */
+  ck_assert_int_eq(script_do(s, (ch_client_request){.kind = CH_REQ_LOGOUT}), CHAT_E_OFFLINE);
+  ck_assert_int_eq(script_do(s, (ch_client_request){.kind = CH_REQ_WHOAMI}), CHAT_E_OFFLINE);
+  s->cache->vtable = sound;
+  script_free(s);
+}
+END_TEST
+
 /* Two over one cache: the second does not close it for the first. */
 START_TEST(busy_cache_is_left_alone) {
   script *s = script_online();
@@ -672,6 +697,7 @@ int main(void) {
       {damaged_database_is_set_aside, 0},
       {set_aside_that_fails_is_tried_again, 0},
       {logout_wipes_what_cannot_be_set_aside, 0},
+      {a_logout_that_cannot_wipe_says_so_and_can_be_tried_again, 0},
       {busy_cache_is_left_alone, 0},
       {queue_overflow_becomes_one_resync, 0},
       {requests_are_bounded_by_replies_not_pulled, 0},
