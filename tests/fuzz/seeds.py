@@ -68,17 +68,28 @@ def log_record():
     yield "padding-changed", b"\1\x43\0\xff" + b"\0" + records
 
 
-def option_file():
-    yield "all", b"verbose = yes\noffset = -3\nqueue-max = 2m\nheartbeat = 1500ms\ndata = /some/where\nlevel = error\n"
-    yield "comments", b"# one\n\n  level=info  \nDATA = a # b\n"
-    yield "wrong", b"offset = 11\n"
-    yield "unknown", b"nothing = 1\n"
-    yield "no-sign", b"verbose\n"
-    yield "numbers", b"queue-max = 99999999999999999999g\nheartbeat = 1.5s\n"
+def option_source():
+    texts = {
+        "all": b"verbose = yes\noffset = -3\nqueue-max = 2m\nheartbeat = 1500ms\ndata = /some/where\nlevel = error\n",
+        "comments": b"# one\n\n  level=info  \nDATA = a # b\n",
+        "wrong": b"offset = 11\n",
+        "unknown": b"nothing = 1\n",
+        "no-sign": b"verbose\n",
+        "numbers": b"queue-max = 99999999999999999999g\nheartbeat = 1.5s\n",
+    }
+    for name, text in texts.items():
+        yield name, b"\0" + text
+    yield "arguments", b"\1--verbose\n--offset=-3\n--queue-max\n2m\n--\n--rest"
+    yield "a-value-is-missing", b"\1--data"
+    yield "environment", b"\2CHATD_VERBOSE=no\nPATH=/bin\nCHATD_QUEUE_MAX=2k\nCHATD_NOTHING=1"
+
+
+def chat_log():
+    yield "lines", b"[10:01] <ann> hi\n=== somebody has joined\n[10:02] <bob> ann: hi > you\n\n[10:02] <> no nick\n[10:03] <cat> \xff\n[10:04] <ann> "
 
 
 def main():
-    for target in (codec, gateway_frame, brain_frame, log_record, option_file):
+    for target in (codec, gateway_frame, brain_frame, log_record, option_source, chat_log):
         folder = CORPUS / target.__name__
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
