@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/assert.h"
+#include "server/loop/catch_up.h"
 #include "server/loop/hooks.h"
 #include "server/loop/number_file.h"
 #include "server/loop/server_parts.h"
@@ -240,8 +241,14 @@ static int open_gateways(chat_server *server) {
   return error;
 }
 
+/* Of the stores only the embedded one says what is synced, and only that one is late. */
+static bool is_late(const chat_server *server) {
+  return server->backends.all.synced_position && server->plan.runs_sequencer && server->plan.runs_gateway;
+}
+
 static int start_threads(chat_server *server) {
   int error = ch_worker_loop_start(server->worker);
+  if (!error && is_late(server)) ch_catch_up(server->env.alloc, &server->backends.all, &server->metrics);
   for (size_t i = 0; !error && i < server->gateway_count; i++) error = ch_gateway_loop_start(server->gateways[i]);
   if (error) ch_buf_put_text(&server->problem, "a thread could not be started");
   return error;
