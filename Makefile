@@ -1,7 +1,7 @@
 # Thin: two commands, each doing all the set-up on a fresh Debian 12. The build itself is CMake (see CMakePresets.json).
 PRESET ?= dev
 
-.PHONY: help run test fuzz failures model tsan abi bench bench-full bench-peers setup build fmt clean
+.PHONY: help run test fuzz failures chaos power model tsan abi bench bench-full bench-peers setup build fmt clean
 
 help:
 	@echo 'make run                 build, start chatd, replay a chat through it and prove the result'
@@ -10,6 +10,8 @@ help:
 	@echo 'make failures            fail one call after another, of memory, files and sockets, in each story of tests/failures (an hour; SECONDS=… for another time)'
 	@echo 'make fuzz                let libFuzzer (clang) loose on each target of tests/fuzz for FUZZ_SECONDS (60)'
 	@echo 'make model               try every interleaving of the models of the rules, to their full bounds (some minutes)'
+	@echo 'make chaos               kill chatd 300 times among 50 people who chat, or for 15 minutes (KILLS, CHAOS_SECONDS, SEED)'
+	@echo 'make power               cut the power 10,000 times (CUTS, SEED)'
 	@echo 'make tsan                look for data races: loops, backends and people who chat, under ThreadSanitizer'
 	@echo 'make abi                 describe exported symbols and struct layouts anew (tests/abi), after a change that is meant'
 	@echo 'make bench [SCENARIO=…]  measure chatd beside bare baselines, in ten minutes; bench-full: at full size'
@@ -38,6 +40,14 @@ failures: build
 model: PRESET = release
 model: build
 	@build/release/bin/chat-model --full
+
+chaos: PRESET = release
+chaos: build
+	@scripts/chaos.sh
+
+power: PRESET = release
+power: build
+	@scripts/power.sh
 
 tsan: setup
 	@scripts/tsan.sh
