@@ -5,6 +5,8 @@
 # A stage exists when there is something to run in it. STAGES="unit sim" runs only those (builds are always made).
 # CHAT_SIM_SEEDS (2000) and CHAT_SIM_SEEDS_ASAN (200) say how long the simulator runs, CHAT_SIM_SEEDS_RULES (600) how long a rule that is left out may go unnoticed;
 # CHAT_SIM_FROM is the first seed. CHAT_FAILURES_SECONDS (120) says how long calls are failed one after another.
+# CHAT_CHAOS_SECONDS (40) says how long the kill campaign makes trouble,
+# CHAT_POWER_CUTS (2000) how often the power is cut.
 set -u
 cd "$(dirname "$0")/.."
 export LC_ALL=C.UTF-8
@@ -182,6 +184,14 @@ fi
 if wanted failures && [ -x build/dev/bin/chat-failures ]; then stage failures build/dev/bin/chat-failures --seconds "$failures_seconds" --jobs "$jobs" --mode but-memory; fi
 if wanted model; then stage model build/release/bin/chat-model; fi
 if wanted integration && has_tests tests/integration; then stage integration run_scripts dev tests/integration; fi
+if wanted power && has_ctest release power; then
+    stage power-asan run_ctest dev power
+    stage power env CUTS="${CHAT_POWER_CUTS:-2000}" SIM=no scripts/power.sh
+fi
+if wanted chaos; then
+    stage chaos-oracle run_scripts release tests/chaos
+    stage chaos env KILLS=1000000 CHAOS_SECONDS="${CHAT_CHAOS_SECONDS:-40}" scripts/chaos.sh
+fi
 if wanted bindings && has_tests tests/bindings; then
     stage bindings-asan run_scripts_in_asan tests/bindings
     stage bindings run_scripts release tests/bindings

@@ -307,7 +307,7 @@ typedef struct chat_store_position { /* CHAT_OP_STORE_POSITION: consumed positio
   uint32_t topic, partition;
   uint64_t position;
   uint8_t log_identity[16]; /* result: as it was written with that position; zeros: none is stored */
-  uint64_t synced; /* result: what it would be after a power loss now: the log may be cut up to here */
+  uint64_t synced; /* result: what it would be after a power loss now: the log may be cut up to here, and only up to here; 0: never */
 } chat_store_position;
 
 typedef struct chat_watermark {
@@ -366,7 +366,8 @@ typedef struct chat_device {
 enum { CHAT_DEVICE_GET = 1, CHAT_DEVICE_PUT = 2 };
 /* CHAT_OP_STORE_DEVICE: reads or writes one device of a user. GET of an unknown one: CHAT_E_NOT_FOUND. PUT replaces the whole row where the
  * stored `session` and `session_next` equal expect_session and expect_session_next (both 0: must not exist), else CHAT_E_CONFLICT and
- * the row as stored (where there is none: all 0 but device_id). PUT of a new device where the user has `devices_max` unrevoked ones: CHAT_E_LIMIT. */
+ * the row as stored (where there is none: all 0 but device_id). PUT of a new device where the user has `devices_max` unrevoked ones: CHAT_E_LIMIT.
+ * A PUT whose status is 0 survives power loss: a session's number, and that a device is shut out, come back from no log. */
 typedef struct chat_store_device {
   chat_op op;
   uint32_t verb;

@@ -59,6 +59,13 @@ int ch_sqlite_check(sqlite3 *handle) {
   return error;
 }
 
+int ch_sqlite_sync_log(sqlite3 *handle) {
+  sqlite3_file *log = NULL;
+  int code = sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  if (code == SQLITE_OK && log && log->pMethods) code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+  return code == SQLITE_OK ? 0 : CHAT_E_IO;
+}
+
 int ch_sqlite_version(sqlite3 *handle, uint64_t *version) {
   sqlite3_stmt *statement = NULL;
   int code = sqlite3_prepare_v2(handle, "PRAGMA user_version", -1, &statement, NULL);

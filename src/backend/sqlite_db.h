@@ -33,6 +33,8 @@ int ch_sqlite_exec(sqlite3 *handle, const char *sql);
 int ch_sqlite_settle(sqlite3 *handle);
 /* PRAGMA quick_check: 0, CHAT_E_CORRUPT, or why it could not be done. */
 int ch_sqlite_check(sqlite3 *handle);
+/* Everything that was committed survives a power loss: with synchronous=NORMAL in WAL, where a commit alone is only written. CHAT_E_IO. */
+int ch_sqlite_sync_log(sqlite3 *handle);
 /* PRAGMA user_version. */
 int ch_sqlite_version(sqlite3 *handle, uint64_t *version);
 

@@ -156,6 +156,7 @@ void sim_device_start(sim_device *device) {
 void sim_device_kill(sim_device *device, bool power_cut) {
   sim *s = device->sim;
   sim_note(s, "device %u dies%s", device->index, power_cut ? " of a power cut" : "");
+  s->power_cuts += power_cut;
   device->cache.is_dead = true; /* the brain's last wishes reach nothing */
   if (device->brain) ch_brain_free(device->brain);
   device->brain = NULL;

@@ -210,6 +210,7 @@ static void crash_all(sim *s, uint64_t down_ms) {
 void sim_fleet_machine_dies(sim *s, bool power_cut, uint64_t down_ms) {
   sim_note(s, power_cut ? "the machine loses its power" : "chatd is killed");
   crash_all(s, down_ms);
+  s->power_cuts += power_cut;
   if (power_cut) ch_store_mem_power_cut(s->backends[SIM_STORE]);
   retire(s, SIM_DELIVERIES);
   retire(s, SIM_DIRECTORY);

@@ -17,7 +17,7 @@
 #include "sim/sim.h"
 
 typedef struct totals {
-  uint64_t seeds, failed, messages, faults, committed, refused, simulated_ms, steps;
+  uint64_t seeds, failed, messages, faults, power_cuts, committed, refused, simulated_ms, steps;
 } totals;
 
 static void add(totals *t, const sim_result *result) {
@@ -25,6 +25,7 @@ static void add(totals *t, const sim_result *result) {
   t->failed += result->failure[0] != 0;
   t->messages += result->messages;
   t->faults += result->faults;
+  t->power_cuts += result->power_cuts;
   t->committed += result->committed;
   t->refused += result->refused;
   t->simulated_ms += result->simulated_ms;
@@ -109,8 +110,9 @@ static int run_many(uint64_t from, uint64_t count, uint64_t jobs) {
   totals t = run_jobs(from, count, jobs, &options);
   double took = seconds() - began;
   if (t.seeds < count) printf("%llu seeds did not come to their end\n", (unsigned long long)(count - t.seeds));
-  printf("note: %llu seeds from %llu, %.1f simulated hours, %llu messages, %llu committed, %llu refused, %llu faults\n", (unsigned long long)t.seeds, (unsigned long long)from,
-         (double)t.simulated_ms / 3600e3, (unsigned long long)t.messages, (unsigned long long)t.committed, (unsigned long long)t.refused, (unsigned long long)t.faults);
+  printf("note: %llu seeds from %llu, %.1f simulated hours, %llu messages, %llu committed, %llu refused, %llu faults, %llu of them power cuts\n", (unsigned long long)t.seeds, (unsigned long long)from,
+         (double)t.simulated_ms / 3600e3, (unsigned long long)t.messages, (unsigned long long)t.committed, (unsigned long long)t.refused, (unsigned long long)t.faults,
+         (unsigned long long)t.power_cuts);
   printf("note: %.0f times the simulated time, on %llu processes\n", (double)t.simulated_ms / 1e3 / took, (unsigned long long)jobs);
   uint64_t failed = t.failed > 0 || t.seeds < count ? (t.failed ? t.failed : 1) : 0;
   printf("%llu passed, %llu failed, 0 skipped\n", (unsigned long long)(t.seeds - (failed < t.seeds ? failed : t.seeds)), (unsigned long long)failed);

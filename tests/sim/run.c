@@ -117,7 +117,7 @@ void sim_run(uint64_t seed, const sim_options *options, sim_result *result) {
   draw_plan(s);
   begin(s);
   run_until(s, s->plan.trouble_ms);
-  *result = (sim_result){.messages = s->sent, .faults = s->faults};
+  *result = (sim_result){.messages = s->sent, .faults = s->faults, .power_cuts = s->power_cuts};
   if (!sim_failed(s)) sim_trouble_end(s);
   run_until(s, s->plan.trouble_ms + s->plan.catch_up_ms);
   if (!sim_failed(s)) sim_oracle_nobody_lags(s);

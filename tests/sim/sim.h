@@ -94,7 +94,7 @@ struct sim {
 
   uint8_t groups[SIM_GROUPS_MAX][16]; /* that people made */
   uint32_t group_count;
-  uint32_t sent, faults;  /* so far */
+  uint32_t sent, faults, power_cuts; /* so far */
   char failure[512];      /* what promise broke, and how; empty: none */
 };
 
@@ -120,7 +120,7 @@ int sim_rules_table(uint64_t seeds_max, uint64_t jobs, const char *only);
 typedef struct sim_result {
   char failure[512];
   uint64_t trace_hash, simulated_ms, steps;
-  uint32_t messages, faults, committed, refused;
+  uint32_t messages, faults, power_cuts, committed, refused;
 } sim_result;
 void sim_run(uint64_t seed, const sim_options *options, sim_result *result);
 

@@ -112,13 +112,6 @@ static int open_file(const char *name, ch_sqlite_db *db) {
   return error == CHAT_E_AGAIN ? CHAT_E_IO : error; /* it still looks */
 }
 
-static int sync_log(ch_sqlite_db *db) {
-  sqlite3_file *log = NULL;
-  int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-  if (code == SQLITE_OK && log && log->pMethods) code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
-  return code == SQLITE_OK ? 0 : CHAT_E_IO;
-}
-
 static int check_unless_clean(ch_sqlite_db *db) {
   sqlite3_stmt *statement;
   int error = ch_sqlite_query(db, CH_SQL_CLEAN_GET, &statement, "");
@@ -128,7 +121,7 @@ static int check_unless_clean(ch_sqlite_db *db) {
   ch_sqlite_end(statement);
   if (!is_clean) error = ch_sqlite_check(db->handle);
   else error = ch_sqlite_run(db, CH_SQL_CLEAN_SET, "u", (uint64_t)0);
-  return error < 0 ? error : sync_log(db);
+  return error < 0 ? error : ch_sqlite_sync_log(db->handle);
 }
 
 static void close_db(ch_cache_sqlite *self) {
@@ -199,7 +192,7 @@ static int cache_commit(void *arg, int durable) {
   ch_cache_sqlite *self = arg;
   int error = ch_sqlite_run(&self->db, CH_SQL_COMMIT, "");
   if (error || !durable) return error;
-  error = sync_log(&self->db);
+  error = ch_sqlite_sync_log(self->db.handle);
   self->is_broken = error != 0;
   return error;
 }

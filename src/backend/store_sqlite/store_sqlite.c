@@ -190,7 +190,22 @@ static void wake_indexer(sqlite_store *store) {
   pthread_mutex_unlock(&store->lock);
 }
 
+static bool is_device_put(const pending *item) {
+  return item->status == 0 && item->op->kind == CHAT_OP_STORE_DEVICE && ((const chat_store_device *)item->op)->verb == CHAT_DEVICE_PUT;
+}
+
+/* A session's number, and that a device is shut out, come back from no log. */
+static void sync_devices(sqlite_store *store, pending **group, size_t count) {
+  bool any = false;
+  for (size_t i = 0; i < count; i++)
+    any = any || is_device_put(group[i]);
+  int error = any ? ch_sqlite_sync_log(store->main.handle) : 0;
+  for (size_t i = 0; error && i < count; i++)
+    if (is_device_put(group[i])) group[i]->status = error;
+}
+
 static void finish_group(sqlite_store *store, pending **group, size_t count, int error) {
+  if (!error) sync_devices(store, group, count);
   for (size_t i = 0; i < count; i++) {
     pending *item = group[i];
     if (error) item->status = error;

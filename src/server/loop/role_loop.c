@@ -44,24 +44,9 @@ static void complete(ch_role_loop *loop, chat_op *op, ch_now now) {
   loop->role.complete(loop->role.self, op, now);
 }
 
-static void lower_to(uint64_t *position, uint64_t bound) {
-  if (bound < *position) *position = bound;
-}
-
-/* The log is cut only below the position that the store has synced (docs/decisions/0002), and what was not told yet is kept. */
-static void lower_consumed(const ch_role_loop *loop, chat_op *op) {
-  const ch_backends *backends = loop->backends;
-  if (op->kind != CHAT_OP_LOG_CONSUMED) return;
-  chat_log_consumed *consumed = (chat_log_consumed *)(void *)op;
-  if (consumed->topic != CHAT_TOPIC_MESSAGES) return;
-  if (backends->synced_position) lower_to(&consumed->position, backends->synced_position(&backends->of[CH_BACKEND_STORE], consumed->partition));
-  if (backends->told_position) lower_to(&consumed->position, atomic_load(backends->told_position));
-}
-
 /* false: the port is at its bound. */
-static bool submit(ch_role_loop *loop, ch_backend_kind kind, chat_op *op, ch_now now) {
+static bool pass_on(ch_role_loop *loop, ch_backend_kind kind, chat_op *op, ch_now now) {
   const chat_backend *backend = &loop->backends->of[kind];
-  lower_consumed(loop, op);
   int error = backend->vtable->submit(backend->self, loop->ports[kind], op);
   if (error == CHAT_E_BUSY) return false;
   if (error) {
@@ -73,6 +58,77 @@ static bool submit(ch_role_loop *loop, ch_backend_kind kind, chat_op *op, ch_now
   return true;
 }
 
+/* ------------------------------------------------------------------------------------------------ how far the log may be cut */
+
+static void lower_to(uint64_t *position, uint64_t bound) {
+  if (bound < *position) *position = bound;
+}
+
+static chat_log_consumed *consumed_of(chat_op *op) {
+  chat_log_consumed *consumed = (chat_log_consumed *)(void *)op;
+  return op->kind == CHAT_OP_LOG_CONSUMED && consumed->topic == CHAT_TOPIC_MESSAGES ? consumed : NULL;
+}
+
+/* The log is cut only below the position that the store has synced (docs/decisions/0002), and what was not told yet is kept. */
+static void lower_consumed(const ch_role_loop *loop, chat_log_consumed *consumed) {
+  const ch_backends *backends = loop->backends;
+  if (backends->synced_position) lower_to(&consumed->position, backends->synced_position(&backends->of[CH_BACKEND_STORE], consumed->partition));
+  if (backends->told_position) lower_to(&consumed->position, atomic_load(backends->told_position));
+}
+
+static void forget_consumed(ch_role_loop *loop, chat_log_consumed *consumed, int why, ch_now now) {
+  consumed->op.status = why;
+  complete(loop, &consumed->op, now);
+}
+
+/* A store that says it nowhere else is asked; until it answers the log waits, and where it does not, a later batch asks again. */
+static void ask_synced(ch_role_loop *loop, chat_log_consumed *consumed, ch_now now) {
+  const chat_backend *store = &loop->backends->of[CH_BACKEND_STORE];
+  chat_store_position *ask = ch_op_new(NULL, CHAT_OP_STORE_POSITION, sizeof *ask);
+  if (ask) {
+    ask->op.owner = loop;
+    ask->op.tag = (uint64_t)(uintptr_t)consumed;
+    ask->topic = consumed->topic;
+    ask->partition = consumed->partition;
+  }
+  int error = ask ? store->vtable->submit(store->self, loop->ports[CH_BACKEND_STORE], &ask->op) : CHAT_E_NOMEM;
+  if (!error) {
+    loop->under_way++;
+    return;
+  }
+  if (ask) ch_op_free(&ask->op);
+  forget_consumed(loop, consumed, error, now);
+}
+
+static bool is_ask(const ch_role_loop *loop, const chat_op *op) {
+  return op->kind == CHAT_OP_STORE_POSITION && op->owner == loop;
+}
+
+static void take_synced(ch_role_loop *loop, chat_store_position *ask, ch_now now) {
+  chat_log_consumed *consumed = (chat_log_consumed *)(uintptr_t)ask->op.tag;
+  int error = loop->is_canceled ? CHAT_E_CANCELED : ask->op.status;
+  lower_to(&consumed->position, ask->synced);
+  ch_op_free(&ask->op);
+  if (error) forget_consumed(loop, consumed, error, now);
+  else if (!pass_on(loop, CH_BACKEND_LOG, &consumed->op, now)) forget_consumed(loop, consumed, CHAT_E_BUSY, now);
+}
+
+/* ------------------------------------------------------------------------------------------------ a turn */
+
+/* false: the port is at its bound. */
+static bool submit(ch_role_loop *loop, ch_backend_kind kind, chat_op *op, ch_now now) {
+  chat_log_consumed *consumed = consumed_of(op);
+  if (consumed) lower_consumed(loop, consumed);
+  if (!consumed || loop->backends->synced_position) return pass_on(loop, kind, op, now);
+  ask_synced(loop, consumed, now);
+  return true;
+}
+
+static void take(ch_role_loop *loop, chat_op *op, ch_now now) {
+  if (is_ask(loop, op)) take_synced(loop, (chat_store_position *)(void *)op, now);
+  else complete(loop, op, now);
+}
+
 static size_t take_finished(ch_role_loop *loop, ch_now now) {
   size_t taken = 0;
   for (int kind = 0; kind < CH_BACKEND_KIND_COUNT; kind++) {
@@ -81,7 +137,7 @@ static size_t take_finished(ch_role_loop *loop, ch_now now) {
       chat_op *op = backend->vtable->poll(backend->self, loop->ports[kind]);
       if (!op) break;
       loop->under_way--;
-      complete(loop, op, now);
+      take(loop, op, now);
     }
   }
   return taken;

@@ -15,7 +15,7 @@ typedef enum ch_backend_kind { CH_BACKEND_LOG, CH_BACKEND_STORE, CH_BACKEND_DIRE
 /* All backends of a server. */
 typedef struct ch_backends {
   chat_backend of[CH_BACKEND_KIND_COUNT];
-  /* Position of a partition of "messages" that the store would still have after a power loss: the log is told that no more is consumed. NULL: all it says. Any thread. */
+  /* Position of a partition of "messages" that the store would still have after a power loss: the log is told that no more is consumed. NULL: it is asked by STORE_POSITION. Any thread. */
   uint64_t (*synced_position)(const chat_backend *store, uint32_t partition);
   /* And no more than the hook "after it is stored" was told of. NULL: nobody keeps that. */
   const _Atomic uint64_t *told_position;
