@@ -13,6 +13,7 @@ help:
 	@echo 'make chaos               kill chatd 300 times among 50 people who chat, or for 15 minutes (KILLS, CHAOS_SECONDS, SEED)'
 	@echo 'make power               cut the power 10,000 times (CUTS, SEED)'
 	@echo 'make tsan                look for data races: loops, backends and people who chat, under ThreadSanitizer'
+	@echo 'make analyze             static analysis of src and examples: gcc -fanalyzer and cppcheck'
 	@echo 'make abi                 describe exported symbols and struct layouts anew (tests/abi), after a change that is meant'
 	@echo 'make bench [SCENARIO=…]  measure chatd beside bare baselines, in ten minutes; bench-full: at full size'
 	@echo 'make bench-peers         measure chatd beside servers that one might run instead (installs them)'
@@ -51,6 +52,10 @@ power: build
 
 tsan: setup
 	@scripts/tsan.sh
+
+.PHONY: analyze
+analyze: setup
+	@scripts/analyze.sh
 
 abi: PRESET = release
 abi: build

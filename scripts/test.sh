@@ -169,6 +169,8 @@ if wanted format; then stage format scripts/check_format.sh; fi
 stage build-dev build dev || finish
 stage build-release build release || finish
 
+if wanted analyze; then stage analyze scripts/analyze.sh; fi
+
 for label in purity unit fuzz contract; do
     if wanted $label && has_ctest dev $label; then stage $label run_ctest dev $label; fi
 done

@@ -16,13 +16,19 @@
 
 /* ------------------------------------------------------------------------------------------------ login */
 
-static int read_token(account *a, const char *name) {
-  FILE *file = strcmp(name, "-") == 0 ? stdin : fopen(name, "re");
-  if (!file) return fail_text(EXIT_FAILED, "%s: %s", name, strerror(errno));
+static int read_token_line(account *a, const char *name, FILE *file) {
   char *got = fgets(a->token, sizeof a->token, file);
-  if (file != stdin) fclose(file);
   if (got) a->token[strcspn(a->token, "\r\n")] = '\0';
   return got && a->token[0] ? EXIT_DONE : fail_text(EXIT_FAILED, "%s: there is no token in it", name);
+}
+
+static int read_token(account *a, const char *name) {
+  if (strcmp(name, "-") == 0) return read_token_line(a, name, stdin);
+  FILE *file = fopen(name, "re");
+  if (!file) return fail_text(EXIT_FAILED, "%s: %s", name, strerror(errno));
+  int code = read_token_line(a, name, file);
+  fclose(file);
+  return code;
 }
 
 static int take_text(char *to, size_t size, const char *name, const char *value) {

@@ -19,15 +19,13 @@ static void run(const char *program, const char *folder, int out) {
   _exit(127);
 }
 
-static int read_port(int fd) {
-  FILE *file = fdopen(fd, "r");
+static int read_port(FILE *file) {
   char text[512];
   int port = 0;
   while (file && port == 0 && fgets(text, sizeof text, file)) {
     const char *at = strstr(text, "listening at port ");
     if (at) port = atoi(at + strlen("listening at port "));
   }
-  /* Left open: chatd may write more. */
   return port;
 }
 
@@ -42,7 +40,8 @@ bool chatd_start(struct chatd *d, const char *program, const char *folder) {
     run(program, folder, out[1]);
   }
   close(out[1]);
-  d->port = read_port(out[0]);
+  d->output = fdopen(out[0], "r");
+  d->port = read_port(d->output);
   if (d->port) return true;
   fprintf(stderr, "chat-replay: %s did not start\n", program);
   chatd_stop(d);
@@ -52,7 +51,9 @@ bool chatd_start(struct chatd *d, const char *program, const char *folder) {
 bool chatd_stop(struct chatd *d) {
   int status = 0;
   kill(d->pid, SIGTERM);
-  if (waitpid(d->pid, &status, 0) != d->pid) return false;
+  bool is_ended = waitpid(d->pid, &status, 0) == d->pid;
+  if (d->output) fclose(d->output);
+  if (!is_ended) return false;
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 

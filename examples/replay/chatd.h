@@ -4,11 +4,13 @@
 #define REPLAY_CHATD_H
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 struct chatd {
   pid_t pid;
   int port;
+  FILE *output; /* open as long as it runs: it may write more */
 };
 
 /* Starts `program` in development mode with its data below `folder`, and reads from its first line of output which port it got. false: said on stderr. */

@@ -168,6 +168,7 @@ static void undo_one(ch_mem_map *map, ch_mem_undo *undo) {
   ch_bytes key = ch_bytes_of(undo->key, undo->key_len);
   ch_mem_node *node = ch_mem_map_find(map, key);
   if (!undo->existed) {
+    ch_assert(node != NULL);
     unlink_node(map, node);
     free_node(map, node);
     return;

@@ -227,11 +227,12 @@ static bool do_append(log_mem *log, ch_port *port, chat_op *op, uint64_t now_ms,
   (void)port;
   chat_log_append *append = (chat_log_append *)op;
   partition *p = find(log, append->topic, append->partition);
-  *status = check(log, p, append);
+  int error = check(log, p, append);
   for (size_t i = 0; i < append->count; i++)
     append->records[i].position = 0; /* not in, unless said below */
-  if (*status == 0) *status = append_to(log, p, append, now_ms);
-  if (*status == 0) serve_readers(log, p);
+  if (!error) error = append_to(log, p, append, now_ms);
+  if (!error) serve_readers(log, p);
+  *status = error;
   return true;
 }
 

@@ -269,8 +269,9 @@ static int on_receive(transport_lws *self, struct lws *wsi, const void *data, si
 }
 
 static int on_writable(transport_lws *self, struct lws *wsi) {
-  while (self->phase == LIVE && self->out.first && !lws_partial_buffered(wsi)) {
+  while (self->phase == LIVE && !lws_partial_buffered(wsi)) {
     message *m = queue_pop(&self->out);
+    if (!m) break;
     int written = lws_write(wsi, m->data + LWS_PRE, m->len, LWS_WRITE_BINARY);
     bool is_written = written >= (int)m->len;
     ch_free(self->alloc, m);
@@ -472,6 +473,7 @@ static int transport_send(void *arg, chat_bytes bytes) {
 
 static void lend(transport_lws *self, chat_transport_event *event) {
   self->polled = queue_pop(&self->in);
+  ch_assert(self->polled);
   *event = (chat_transport_event){.type = CHAT_TRANSPORT_MESSAGE, .message = {self->polled->data, self->polled->len}};
   if (!self->paused || self->in.first || self->phase != LIVE) return;
   self->paused = false;

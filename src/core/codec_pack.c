@@ -61,7 +61,7 @@ int ch_pack_append_prefixed(uint8_t key, const ProtobufCMessage *message, ch_buf
   size_t prefix_len = key_len + put_varint(prefix + key_len, message_len);
   uint8_t *to;
   int error = extend(out, prefix_len + message_len, &to);
-  if (error) return error;
+  if (!to) return error;
   memcpy(to, prefix, prefix_len);
   protobuf_c_message_pack(message, to + prefix_len);
   return CHAT_OK;

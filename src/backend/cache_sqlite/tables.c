@@ -149,11 +149,11 @@ int ch_cache_member_mark(void *arg, const uint8_t id[16], chat_bytes user, uint6
   return error ? error : sqlite3_changes(self->db.handle) > 0 ? 0 : CHAT_E_NOT_FOUND;
 }
 
-int ch_cache_members_list(void *arg, const uint8_t id[16], int (*visit)(void *visit_arg, const chat_cache_member *member), void *visit_arg) {
+int ch_cache_members_list(void *arg, const uint8_t conversation_id[16], int (*visit)(void *visit_arg, const chat_cache_member *member), void *visit_arg) {
   ch_cache_sqlite *self = arg;
   sqlite3_stmt *statement;
   uint64_t place;
-  int error = ch_cache_place_find(self, id, &place);
+  int error = ch_cache_place_find(self, conversation_id, &place);
   if (error || place == 0) return error;
   error = ch_sqlite_query(&self->db, CH_SQL_MEMBERS_LIST, &statement, "u", place);
   while (!error && (error = ch_sqlite_step(statement)) > 0) {

@@ -219,8 +219,8 @@ static int repair(const ch_journal *journal, int fd, const uint8_t *in, size_t l
 }
 
 static int recover_bytes(ch_journal *journal, int fd, uint8_t *in, size_t len, uint64_t *damaged) {
-  ch_logfile_scan scan;
   ch_logfile_header header = header_of(journal, *newest(journal));
+  ch_logfile_scan scan = {.end = header.first - 1};
   int error = read_all(fd, in, len, 0);
   if (!error) error = ch_logfile_recover(in, len, &header, &scan);
   if (error == CHAT_E_CORRUPT) *damaged = scan.end + 1;

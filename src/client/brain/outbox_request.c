@@ -162,7 +162,7 @@ static int enter_anew(ch_brain *brain, ch_outbox_item *item, uint8_t client_id[1
 
 void ch_request_retry(ch_brain *brain, const ch_client_request *request, ch_client_event *reply) {
   ch_outbox_item *item = find_of_person(brain, request->client_id);
-  uint8_t client_id[16];
+  uint8_t *client_id = reply->event.client_id;
   int error = item ? 0 : CHAT_E_NOT_FOUND;
   memcpy(client_id, request->client_id, 16);
   if (item) memcpy(reply->event.conversation_id, item->conversation->kept.row.conversation_id, 16);
@@ -171,7 +171,6 @@ void ch_request_retry(ch_brain *brain, const ch_client_request *request, ch_clie
   else if (item && item->facts.state == CH_ITEM_REFUSED) error = enter_anew(brain, item, client_id);
   else if (item && item->facts.state != CH_ITEM_ACCEPTED) item->facts.due_ms = 0; /* C5: one in flight is not sent again */
   brain->outbox.is_dirty = true;
-  memcpy(reply->event.client_id, client_id, 16);
   ch_reply_end(brain, reply, error);
 }
 

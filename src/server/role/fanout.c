@@ -100,7 +100,8 @@ static ch_audience *new_audience(const ch_fanout *fanout, const ch_conversation 
 
 /* The present members, from the cache where they are as then. */
 static const ch_audience *present_members(const ch_fanout *fanout, const ch_conversation *conversation, const ch_audience **cache) {
-  if (*cache && (*cache)->membership == conversation->membership) return *cache;
+  const ch_audience *known = *cache;
+  if (known && known->membership == conversation->membership) return known;
   ch_audience *audience = new_audience(fanout, conversation);
   if (!audience || invite_present(fanout, audience, conversation)) return NULL;
   return *cache = audience;
