@@ -12,7 +12,7 @@ packages="
   libsodium-dev libsqlite3-dev libssl-dev libjwt-dev libjansson-dev libedit-dev libexpat1-dev
   check libsubunit-dev
   python3 python3-cffi python3-websockets python3-protobuf python3-pytest
-  g++ abigail-tools cppcheck
+  g++ abigail-tools cppcheck gcovr
   openssl procps ca-certificates git
 "
 

@@ -169,6 +169,7 @@ if wanted format; then stage format scripts/check_format.sh; fi
 stage build-dev build dev || finish
 stage build-release build release || finish
 
+if wanted coverage; then stage coverage scripts/coverage.sh; fi
 if wanted analyze; then stage analyze scripts/analyze.sh; fi
 
 for label in purity unit fuzz contract; do

@@ -251,6 +251,46 @@ START_TEST(encoding_without_memory) {
 }
 END_TEST
 
+/* The same for a message of each side, and for events that were encoded before. */
+START_TEST(encoding_messages_without_memory) {
+  failing_allocator memory;
+  ch_buf events;
+  ch_buf_init(&events, NULL, OUT_MAX);
+  ck_assert_int_eq(ch_events_encode(live_events, 2, &events), CHAT_OK);
+  for (int which = 0; which < 3; which++) {
+    int error = CHAT_E_NOMEM;
+    for (size_t left = 0; error; left++) {
+      ch_buf short_of;
+      failing_allocator_init(&memory, left);
+      ch_buf_init(&short_of, &memory.alloc, OUT_MAX);
+      if (which == 0) error = ch_client_message_encode(&client_examples[0], &short_of);
+      if (which == 1) error = ch_server_message_encode(&server_examples[0], &short_of);
+      if (which == 2) error = ch_live_encode_shared(1, 2, ch_buf_bytes(&events), &short_of);
+      ck_assert_int_eq(error, error ? CHAT_E_NOMEM : CHAT_OK);
+      if (error) ck_assert_uint_eq(short_of.len, 0);
+      ck_assert_uint_le(left, 100);
+      ch_buf_fini(&short_of);
+      ck_assert_uint_eq(memory.live, 0);
+    }
+  }
+  ch_buf_fini(&events);
+}
+END_TEST
+
+/* What was lost before has left a hole: nothing is appended behind it, and the error stays the first one. */
+START_TEST(a_broken_buffer_takes_nothing) {
+  static const uint8_t bytes[] = {1, 2, 3};
+  ch_buf broken;
+  ch_buf_init(&broken, NULL, 2);
+  ck_assert_int_eq(ch_buf_put(&broken, ch_bytes_of(bytes, 3)), CHAT_E_TOO_LARGE);
+  broken.max_len = OUT_MAX;
+  ck_assert_int_eq(ch_server_message_encode(&server_examples[0], &broken), CHAT_E_TOO_LARGE);
+  ck_assert_int_eq(ch_live_encode_shared(1, 2, ch_bytes_of(bytes, 3), &broken), CHAT_E_TOO_LARGE);
+  ck_assert_uint_eq(broken.len, 0);
+  ch_buf_fini(&broken);
+}
+END_TEST
+
 START_TEST(decoding_without_memory_or_room) {
   failing_allocator memory;
   ch_tasks tasks;
@@ -323,6 +363,8 @@ int main(void) {
       {live_from_shared_events, 0},
       {a_full_buffer_stays_as_it_was, 0},
       {encoding_without_memory, 0},
+      {encoding_messages_without_memory, 0},
+      {a_broken_buffer_takes_nothing, 0},
       {decoding_without_memory_or_room, 0},
       {frames, 0},
       {frames_that_are_cut_or_lie, 0},

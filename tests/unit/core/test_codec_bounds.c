@@ -321,6 +321,24 @@ START_TEST(what_a_server_says) {
 }
 END_TEST
 
+/* A field of proto3 that is not there has its default; a submessage likewise. */
+START_TEST(a_welcome_without_limits) {
+  Ch__ServerMessage message = CH__SERVER_MESSAGE__INIT;
+  Ch__Welcome welcome = CH__WELCOME__INIT;
+  setup();
+  memset(&server_back, 0xff, sizeof server_back);
+  welcome.user = (ProtobufCBinaryData){5, (uint8_t *)"alice"};
+  welcome.device_id = (ProtobufCBinaryData){16, (uint8_t *)id};
+  message.body_case = CH__SERVER_MESSAGE__BODY_WELCOME;
+  message.welcome = &welcome;
+  ck_assert_int_eq(ch_pack_append(&message.base, &out), CHAT_OK);
+  ck_assert_int_eq(ch_server_message_decode(ch_buf_bytes(&out), &arena, &server_back), CHAT_OK);
+  ck_assert_uint_eq(server_back.u.welcome.user.len, 5);
+  ck_assert_mem_eq(&server_back.u.welcome.limits, &(ch_limits_info){0}, sizeof(ch_limits_info));
+  teardown();
+}
+END_TEST
+
 START_TEST(rows_of_a_server) {
   chat_row row = live_events[0];
   chat_head head = sync_heads[0];
@@ -570,6 +588,21 @@ START_TEST(a_check_before_encoding_says_what_decoding_would) {
 }
 END_TEST
 
+/* A list that the table of bounds does not know may not have one item: whoever adds one to the schema states its bound. */
+START_TEST(a_list_without_a_bound_takes_nothing) {
+  ProtobufCFieldDescriptor field = ch__heartbeat__descriptor.fields[0];
+  ProtobufCMessageDescriptor list = ch__heartbeat__descriptor;
+  static const uint8_t one_item[] = {0x08, 0x01};
+  ck_assert_uint_eq(field.id, 1);
+  ck_assert_int_eq(ch_scan(&list, ch_bytes_of(one_item, 2)), CHAT_OK); /* while it is no list */
+  field.label = PROTOBUF_C_LABEL_REPEATED;
+  list.n_fields = 1;
+  list.fields = &field;
+  ck_assert_int_eq(ch_scan(&list, ch_bytes_of(one_item, 2)), CHAT_E_TOO_LARGE);
+  ck_assert_int_eq(ch_scan(&list, ch_bytes_of(one_item, 0)), CHAT_OK);
+}
+END_TEST
+
 /* A task is exactly one thing. */
 START_TEST(tasks_of_nothing_or_two_things) {
   Ch__Event event = CH__EVENT__INIT;
@@ -638,6 +671,7 @@ int main(void) {
       {errors_can_be_answered, 0},
       {ids_have_16_bytes, 0},
       {what_a_server_says, 0},
+      {a_welcome_without_limits, 0},
       {rows_of_a_server, 0},
       {lists_of_a_server, 0},
       {full_lists_fit_the_cap, 0},
@@ -648,6 +682,7 @@ int main(void) {
       {types_not_known_here, 0},
       {records_of_devices_and_of_the_server, 0},
       {a_check_before_encoding_says_what_decoding_would, 0},
+      {a_list_without_a_bound_takes_nothing, 0},
       {tasks_of_nothing_or_two_things, 0},
       {lists_of_tasks, 0},
   };

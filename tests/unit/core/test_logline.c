@@ -60,6 +60,20 @@ START_TEST(head_of_a_line) {
 }
 END_TEST
 
+START_TEST(each_level_by_its_name) {
+  static const char *const names[] = {[CHAT_LOG_ERROR] = "error", [CHAT_LOG_WARN] = "warn", [CHAT_LOG_INFO] = "info", [CHAT_LOG_DEBUG] = "debug"};
+  static const ch_log debug_log = {.sink = &sink, .level = CHAT_LOG_DEBUG};
+  for (int level = CHAT_LOG_ERROR; level <= CHAT_LOG_DEBUG; level++) {
+    setup();
+    ch_logline_begin(&line, &debug_log, level, 1700000000123, "m");
+    json_t *json = end();
+    ck_assert_int_eq(got.level, level);
+    ck_assert_str_eq(json_string_value(json_object_get(json, "level")), names[level]);
+    json_decref(json);
+  }
+}
+END_TEST
+
 START_TEST(each_kind) {
   begin();
   ch_logline_text(&line, CH_LOG_USER, ch_bytes_text("zo\xc3\xab"));
@@ -110,6 +124,7 @@ START_TEST(broken_utf8) {
       {"a\xc3", "a\xef\xbf\xbd"},                                     /* cut */
       {"\xc3(", "\xef\xbf\xbd("},                                     /* what follows is kept */
       {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},                       /* overlong */
+      {"\xff\xff\xff\xff\xff", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* none within the longest character */
       {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},       /* surrogate */
       {"x\"},{\"level\":\"error\"\n", "x\"},{\"level\":\"error\"\n"}, /* forging */
   };
@@ -253,6 +268,7 @@ static Suite *suite(void) {
   tcase_set_timeout(t, 60);
   tcase_add_checked_fixture(t, setup, NULL);
   tcase_add_test(t, head_of_a_line);
+  tcase_add_test(t, each_level_by_its_name);
   tcase_add_test(t, each_kind);
   tcase_add_test(t, escaping);
   tcase_add_test(t, broken_utf8);

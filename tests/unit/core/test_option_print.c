@@ -81,8 +81,52 @@ START_TEST(what_does_not_fit_is_an_error) {
 }
 END_TEST
 
+/* As chat_*_print_options: cut to len, NUL-terminated, and the length of the whole. */
+static void cut_at_every_length(int form, void (*print)(const ch_option_table *table, ch_buf *out)) {
+  char text[65536];
+  const char *whole = printed(print);
+  size_t whole_len = strlen(whole);
+  ck_assert_uint_eq(ch_options_print(&example_table, form, NULL, 0), whole_len);
+  for (size_t len = 0; len < whole_len + 3; len++) {
+    memset(text, '!', whole_len + 4);
+    ck_assert_uint_eq(ch_options_print(&example_table, form, text, len), whole_len);
+    size_t cut = len == 0 ? 0 : len - 1 < whole_len ? len - 1 : whole_len;
+    ck_assert(memcmp(text, whole, cut) == 0);
+    ck_assert_int_eq(text[cut], len == 0 ? '!' : '\0');
+    ck_assert_int_eq(text[cut + 1], '!');
+  }
+  ch_buf_fini(&out);
+}
+
+START_TEST(each_form_cut_at_every_length) {
+  cut_at_every_length(CHAT_PRINT_HELP, ch_options_print_help);
+  cut_at_every_length(CHAT_PRINT_SAMPLE, ch_options_print_sample);
+  cut_at_every_length(CHAT_PRINT_MARKDOWN, ch_options_print_markdown);
+}
+END_TEST
+
+START_TEST(a_form_that_is_none_is_empty) {
+  char text[] = "as before";
+  ck_assert_uint_eq(ch_options_print(&example_table, 0, text, sizeof text), 0);
+  ck_assert_str_eq(text, "");
+}
+END_TEST
+
+/* Help that goes beyond the largest text there may be. */
+START_TEST(what_is_too_long_is_empty) {
+  static char long_text[300 * 1024];
+  memset(long_text, 'h', sizeof long_text - 1);
+  ch_option row = example_table.rows[0];
+  row.help = long_text;
+  char text[] = "as before";
+  ck_assert_uint_eq(ch_options_print(&(ch_option_table){&row, 1}, CHAT_PRINT_HELP, text, sizeof text), 0);
+  ck_assert_str_eq(text, "");
+}
+END_TEST
+
 int main(void) {
   const test_row rows[] = {
-      {help, 0}, {the_sample_file_says_the_defaults, 0}, {the_table_of_the_documentation, 0}, {what_does_not_fit_is_an_error, 0}};
+      {help, 0}, {the_sample_file_says_the_defaults, 0}, {the_table_of_the_documentation, 0}, {what_does_not_fit_is_an_error, 0},
+      {each_form_cut_at_every_length, 0}, {a_form_that_is_none_is_empty, 0}, {what_is_too_long_is_empty, 0}};
   return RUN_TESTS("option_print", rows);
 }

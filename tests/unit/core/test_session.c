@@ -117,6 +117,19 @@ START_TEST(a_client_beats) {
 }
 END_TEST
 
+/* Before it is in and while the server drains, the deadline of the state is all there is. */
+START_TEST(a_client_beats_only_when_live) {
+  reach(CH_CLIENT_SIDE, CH_SESSION_NEW);
+  ck_assert_uint_eq(ch_session_deadline_ms(&session), START_MS + 100);
+  ck_assert_int_eq(ch_session_check(&session, START_MS + 15), CH_DUE_NONE);
+  ch_session_fini(&session);
+  reach(CH_CLIENT_SIDE, CH_SESSION_DRAINING);
+  ck_assert_uint_eq(ch_session_deadline_ms(&session), START_MS + 50);
+  ck_assert_int_eq(ch_session_check(&session, START_MS + 15), CH_DUE_NONE);
+  ch_session_fini(&session);
+}
+END_TEST
+
 START_TEST(a_clock_at_its_end) {
   ch_session_init(&session, CH_SERVER_SIDE, &times, NULL, OUT_MAX, UINT64_MAX - 10);
   ck_assert_uint_eq(ch_session_deadline_ms(&session), CH_NEVER_MS);
@@ -220,6 +233,8 @@ START_TEST(no_memory) {
   ch_session_init(&session, CH_SERVER_SIDE, &times, &memory.alloc, OUT_MAX, START_MS);
   ck_assert_int_eq(ch_session_put_server(&session, &ok), CHAT_E_NOMEM);
   ck_assert_int_eq(ch_session_put_raw(&session, ch_bytes_of(raw, sizeof raw)), CHAT_E_NOMEM);
+  memory.left = 1; /* a hole in what was said is not made good by what follows */
+  ck_assert_int_eq(ch_session_put_raw(&session, ch_bytes_of(raw, sizeof raw)), CHAT_E_NOMEM);
   ck_assert_uint_eq(ch_session_peek(&session).len, 0);
   ch_session_fini(&session);
 }
@@ -255,6 +270,7 @@ int main(void) {
       {what_is_admitted, 0},
       {each_state_has_its_deadline, 0},
       {a_client_beats, 0},
+      {a_client_beats_only_when_live, 0},
       {a_clock_at_its_end, 0},
       {messages_go_out_as_one_frame, 0},
       {a_frame_has_its_bound, 0},

@@ -69,6 +69,20 @@ START_TEST(nothing_is_due_before_its_time) {
 }
 END_TEST
 
+START_TEST(earlier_or_not_at_all) {
+  ch_timer_heap_init(&heap, NULL);
+  ck_assert_int_eq(ch_timer_heap_set_earlier(&heap, &timers[0], CH_NEVER_MS), 0);
+  ck_assert_uint_eq(ch_timer_heap_next_ms(&heap), CH_NEVER_MS);
+  ck_assert_int_eq(ch_timer_heap_set_earlier(&heap, &timers[0], 20), 0);
+  ck_assert_int_eq(ch_timer_heap_set_earlier(&heap, &timers[0], CH_NEVER_MS), 0); /* unlike set, it takes no deadline away */
+  ck_assert_int_eq(ch_timer_heap_set_earlier(&heap, &timers[0], 30), 0);
+  ck_assert_uint_eq(ch_timer_heap_next_ms(&heap), 20);
+  ck_assert_int_eq(ch_timer_heap_set_earlier(&heap, &timers[0], 10), 0);
+  ck_assert_uint_eq(ch_timer_heap_next_ms(&heap), 10);
+  ch_timer_heap_fini(&heap);
+}
+END_TEST
+
 START_TEST(without_memory_a_timer_stays_unset) {
   failing_allocator memory;
   failing_allocator_init(&memory, 0);
@@ -88,6 +102,7 @@ int main(void) {
   const test_row rows[] = {
       {random_moves_against_a_model, 0},
       {nothing_is_due_before_its_time, 0},
+      {earlier_or_not_at_all, 0},
       {without_memory_a_timer_stays_unset, 0},
   };
   return RUN_TESTS("timer_heap", rows);
