@@ -13,6 +13,7 @@ help:
 	@echo 'make chaos               kill chatd 300 times among 50 people who chat, or for 15 minutes (KILLS, CHAOS_SECONDS, SEED)'
 	@echo 'make power               cut the power 10,000 times (CUTS, SEED)'
 	@echo 'make tsan                look for data races: loops, backends and people who chat, under ThreadSanitizer'
+	@echo 'make aarch64             core and client for 64-bit ARM, cross-compiled; their unit tests under qemu'
 	@echo 'make coverage            branch coverage of everything by unit and contract tests, as a table'
 	@echo 'make analyze             static analysis of src and examples: gcc -fanalyzer and cppcheck'
 	@echo 'make abi                 describe exported symbols and struct layouts anew (tests/abi), after a change that is meant'
@@ -53,6 +54,10 @@ power: build
 
 tsan: setup
 	@scripts/tsan.sh
+
+.PHONY: aarch64
+aarch64: setup
+	@scripts/aarch64.sh
 
 .PHONY: coverage
 coverage: setup

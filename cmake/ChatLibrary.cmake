@@ -23,7 +23,7 @@ function(ch_library name)
   set(merge ${PROJECT_SOURCE_DIR}/cmake/merge_objects.sh)
   add_custom_command(
     OUTPUT ${merged}
-    COMMAND sh ${merge} ${merged} ${objects} -- ${core_objects}
+    COMMAND ${CMAKE_COMMAND} -E env LD=${CMAKE_LINKER} OBJCOPY=${CMAKE_OBJCOPY} sh ${merge} ${merged} ${objects} -- ${core_objects}
     DEPENDS ${objects} ${core_objects} ${merge}
     COMMENT "Merging ${arg_OUTPUT}.o"
     VERBATIM COMMAND_EXPAND_LISTS)

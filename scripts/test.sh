@@ -203,4 +203,5 @@ fi
 if wanted bench; then stage bench /usr/bin/python3 scripts/check_bench.py build/release; fi
 if [ -d "$CHAT_CANARIES" ]; then stage canaries /usr/bin/python3 tests/canaries.py "$CHAT_CANARIES"; fi
 if wanted install && has_ctest release install; then stage install run_ctest release install; fi
+if wanted aarch64; then stage aarch64 scripts/aarch64.sh; fi
 finish
