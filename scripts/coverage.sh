@@ -25,7 +25,7 @@ measure() {
 if [ "${1:-}" = all ]; then
     build
     ctest --test-dir build/coverage -L '^(unit|contract)$' -j "$jobs" --output-on-failure --no-tests=error
-    measure '(.*/)?src/.*\.c$'
+    measure '(.*/)?src/(backend|client|core|platform|server)/.*\.c$'
     exit
 fi
 # shellcheck disable=SC2086

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/assert.h"
 #include "core/bytes.h"
 
 enum {
@@ -162,6 +163,7 @@ static void commit_state(ch_sqlstore_tail_entry *entry, const chat_state *state,
   size_t sender_count = entry->state.sender_count + entry->staged_senders;
   for (size_t i = 0; i < state->sender_count; i++) {
     chat_sender *sender = find_sender(entry, &state->senders[i]);
+    ch_assert(sender); /* staged, or there before */
     sender->last = state->senders[i].last;
     sender->position = state->senders[i].position;
     sender->retired = state->senders[i].retired;

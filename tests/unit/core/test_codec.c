@@ -205,6 +205,34 @@ START_TEST(live_from_shared_events) {
 }
 END_TEST
 
+/* Of a Delivered with everything in it only the events are taken; cut, or into a buffer that is full or broken, none of them. */
+START_TEST(events_of_a_delivered_whole_or_not_at_all) {
+  ch_buf events, tight;
+  setup();
+  ck_assert_int_eq(ch_delivered_encode(&delivered_example, &out), CHAT_OK);
+  chat_bytes whole = ch_buf_bytes(&out);
+  ch_buf_init(&events, NULL, OUT_MAX);
+  ck_assert_int_eq(ch_events_encode(delivered_example.events, delivered_example.event_count, &events), CHAT_OK);
+  ch_buf_init(&tight, NULL, 1 + events.len);
+  ck_assert_int_eq(ch_buf_put_u8(&tight, 7), CHAT_OK);
+  ck_assert_int_eq(ch_events_of_delivered(whole, &tight), CHAT_OK);
+  ck_assert_uint_eq(tight.len, 1 + events.len);
+  ck_assert_mem_eq(tight.data + 1, events.data, events.len);
+  tight.len = 1;
+  ck_assert_int_eq(ch_events_of_delivered(ch_bytes_of(whole.data, whole.len - 1), &tight), CHAT_E_PROTOCOL);
+  ck_assert_uint_eq(tight.len, 1);
+  tight.max_len = events.len; /* one byte too few */
+  ck_assert_int_eq(ch_events_of_delivered(whole, &tight), CHAT_E_TOO_LARGE);
+  ck_assert_uint_eq(tight.len, 1);
+  tight.max_len = OUT_MAX; /* it stays broken */
+  ck_assert_int_eq(ch_events_of_delivered(whole, &tight), CHAT_E_TOO_LARGE);
+  ck_assert_uint_eq(tight.len, 1);
+  ch_buf_fini(&tight);
+  ch_buf_fini(&events);
+  teardown();
+}
+END_TEST
+
 /* --- no room, no memory --- */
 
 START_TEST(a_full_buffer_stays_as_it_was) {
@@ -363,6 +391,7 @@ int main(void) {
       {live_from_shared_events, 0},
       {a_full_buffer_stays_as_it_was, 0},
       {encoding_without_memory, 0},
+      {events_of_a_delivered_whole_or_not_at_all, 0},
       {encoding_messages_without_memory, 0},
       {a_broken_buffer_takes_nothing, 0},
       {decoding_without_memory_or_room, 0},
