@@ -265,6 +265,7 @@ END_TEST
 static Suite *suite(void) {
   Suite *s = suite_create("logline");
   TCase *t = tcase_create("all");
+  tcase_set_timeout(t, 240); /* the calendar: 800 years, day by day */
   tcase_add_checked_fixture(t, setup, NULL);
   tcase_add_test(t, head_of_a_line);
   tcase_add_test(t, each_level_by_its_name);
