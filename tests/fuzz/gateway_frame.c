@@ -190,7 +190,7 @@ static void begin(world *w) {
       .name = ch_bytes_text("g1"),
       .times = {.hello_ms = 10000, .auth_ms = 10000, .heartbeat_ms = 15000, .idle_ms = 45000, .drain_ms = 5000},
       .message_partitions = 2, .delivery_partitions = 2, .devices_max = 16, .sessions_max = 8, .in_flight_max = 8, .hold_ms = 300, .hold_max = 3,
-      .append_count_max = 16, .receipt_ms = 200, .route_ms = 300000, .presence_ms = 30000, .out_max = 4 << 20, .hook_ms = 5000,
+      .append_count_max = 16, .receipt_ms = 200, .route_ms = 300000, .presence_ms = 30000, .out_max = 4 << 20, .out_total_max = 256 << 20, .hook_ms = 5000,
       .has_may = fuzz_byte(w->input) & 1, .has_before_log = fuzz_byte(w->input) & 1,
   };
   int error = ch_gateway_new(&env, &config, &w->gateway);

@@ -21,6 +21,7 @@ TROUBLE = {
     'chat_verdicts_total{verdict="gap"}',
     "chat_limited_total",
     "chat_slow_readers_total",
+    "chat_out_held_bytes",
     "chat_faults",
     "chat_pruned_total",
 }

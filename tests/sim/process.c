@@ -364,6 +364,7 @@ static void make_gateway(sim_process *process, const ch_env *env) {
       .route_ms = 300000,
       .presence_ms = 30000,
       .out_max = 4 * 1024 * 1024,
+      .out_total_max = 256 * 1024 * 1024,
       .hook_ms = 5000,
   };
   ch_assert(ch_gateway_new(env, &config, &process->gateway) == 0);

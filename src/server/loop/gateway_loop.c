@@ -64,6 +64,8 @@ static void tell_metrics(ch_gateway_loop *loop) {
   }
   int64_t sessions = (int64_t)(now->live_sessions - loop->told.live_sessions);
   if (sessions) ch_metrics_move(loop->config.metrics, CH_METRIC_SESSIONS, sessions);
+  int64_t held_len = (int64_t)(now->out_held_len - loop->told.out_held_len);
+  if (held_len) ch_metrics_move(loop->config.metrics, CH_METRIC_OUT_HELD, held_len);
   loop->told = *now;
 }
 

@@ -40,6 +40,7 @@
   X(AUTH_FAILURES, COUNTER, "chat_auth_failures_total", NULL, NULL, "Credentials that were not accepted.")                                 \
   X(LIMITED, COUNTER, "chat_limited_total", NULL, NULL, "Requests turned away by a rate limit.")                                           \
   X(SLOW_READERS, COUNTER, "chat_slow_readers_total", NULL, NULL, "Sessions cut off because they did not read.")                           \
+  X(OUT_HELD, GAUGE, "chat_out_held_bytes", NULL, NULL, "Memory for what waits to be written to clients.")                                 \
   X(LOG_POSITION, GAUGE, "chat_log_position", NULL, NULL, "Number of the last message record that this server knows to be in the log.")    \
   X(STORE_POSITION, GAUGE, "chat_store_position", NULL, NULL, "Number of the record up to which the store is complete.")                   \
   X(FAULTS, GAUGE, "chat_faults", NULL, NULL, "Partitions that stand still until an operator acts.")                                       \

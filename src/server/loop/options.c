@@ -60,6 +60,9 @@ static const ch_option rows[] = {
     {.name = "in-flight-max", .type = CH_OPTION_INT, .initial = "64", .min = 1, .max = 1024, FIELD(in_flight_max), .help = "Messages of one session and conversation that wait for their answer."},
     {.name = "out-max", .type = CH_OPTION_SIZE, .initial = "4m", .min = 2 * CHAT_FRAME_MAX, .max = 64 << 20, FIELD(out_max),
      .help = "Bytes that may wait for one client; one that reads more slowly is cut off and resumes later."},
+    {.name = "out-total-max", .type = CH_OPTION_SIZE, .initial = "256m", .min = 2 * CHAT_FRAME_MAX, .max = INT64_C(1) << 40, FIELD(out_total_max),
+     .help = "Memory for what waits for all clients, divided among the threads. From half of it on whoever holds much is told heads without bodies; above it whoever holds "
+             "most is cut off and resumes later."},
     LIMIT_ROWS(CH_LIMITS_ADDRESS, "address", "600", "120", "New connections from one address (IPv6: one /64)"),
     LIMIT_ROWS(CH_LIMITS_USER, "user", "6000", "600", "Requests of one user"),
     LIMIT_ROWS(CH_LIMITS_CONVERSATION, "conversation", "60000", "2000", "Messages into one conversation"),

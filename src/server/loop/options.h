@@ -27,7 +27,7 @@ typedef struct ch_server_options {
   bool search;
   uint64_t heartbeat_ms, idle_ms, hello_ms, hold_ms, receipt_ms, hook_ms, drain_ms;
   int64_t devices_max, sessions_max, in_flight_max;
-  uint64_t out_max;
+  uint64_t out_max, out_total_max;
   ch_limit_options limits[CH_LIMITS_CLASS_COUNT];
   int64_t limit_keys_max;
   int log_level; /* index of its choice: CHAT_LOG_ERROR - 1 and up */

@@ -45,6 +45,13 @@ static int plan_auth(chat_server *server) {
   return refuse(server, "nothing says who may come in: set jwt-key, or dev-mode for development, or give the hook `authenticate`");
 }
 
+/* One client alone may hold out-max: else a reply of that size would cut it off each time. */
+static int plan_bounds(chat_server *server) {
+  const ch_server_options *options = &server->options;
+  if (options->out_total_max / (uint64_t)options->threads >= options->out_max) return 0;
+  return refuse(server, "out-total-max must be at least out-max for each of the threads");
+}
+
 static int plan_times(chat_server *server) {
   if (server->options.idle_ms <= server->options.heartbeat_ms) return refuse(server, "idle must be above heartbeat: else a quiet client is taken for a dead one");
   return 0;
@@ -79,7 +86,7 @@ static void plan_name(chat_server *server) {
 }
 
 int ch_server_plan(chat_server *server) {
-  static int (*const steps[])(chat_server *) = {plan_addresses, plan_tls, plan_exposure, plan_auth, plan_times, plan_roles};
+  static int (*const steps[])(chat_server *) = {plan_addresses, plan_tls, plan_exposure, plan_auth, plan_times, plan_bounds, plan_roles};
   memset(&server->plan, 0, sizeof server->plan);
   for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
     int error = steps[i](server);

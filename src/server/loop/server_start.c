@@ -119,6 +119,7 @@ static ch_gateway_config gateway_of(const chat_server *server, chat_bytes name) 
                              .route_ms = ROUTE_MS,
                              .presence_ms = PRESENCE_MS,
                              .out_max = (size_t)options->out_max,
+                             .out_total_max = (size_t)(options->out_total_max / (uint64_t)options->threads),
                              .hook_ms = (uint32_t)options->hook_ms,
                              .has_before_log = server->seams.hooks.before_log != NULL,
                              .has_may = server->seams.hooks.may != NULL,

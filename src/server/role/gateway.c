@@ -182,7 +182,8 @@ static void map_init(ch_gateway *gateway, ch_hashmap *map) {
 
 static bool config_is_valid(const ch_gateway_config *config) {
   return config->name.len >= 1 && config->name.len <= 64 && config->message_partitions && config->delivery_partitions && config->sessions_max &&
-         config->in_flight_max && config->append_count_max && config->append_count_max <= 4096 && config->out_max;
+         config->in_flight_max && config->append_count_max && config->append_count_max <= 4096 && config->out_max &&
+         config->out_total_max;
 }
 
 static void parts_init(ch_gateway *gateway) {

@@ -33,6 +33,7 @@ typedef struct ch_gateway_config {
   uint32_t accepted_ms;       /* an ACCEPTED waits for so long for what else its session is told, mostly the event itself, to go in one frame with it: 5; 0: not at all */
   uint32_t route_ms, presence_ms; /* 300,000 and 30,000 */
   size_t out_max;             /* bytes waiting for one client: 4 MiB; more: cut off */
+  size_t out_total_max;       /* memory for what waits for all clients; more: whoever holds most is cut off */
   uint32_t hook_ms;           /* no answer of a hook by then denies: 5,000 */
   uint32_t has_before_log, has_may; /* the embedder has these hooks */
   ch_limiter limiter; /* outlives the gateway */
@@ -124,6 +125,7 @@ typedef struct ch_gateway_stats {
   uint64_t sessions, live_sessions, sessions_total, frames_in, frames_out, bytes_in, bytes_out;
   uint64_t answers[6]; /* by ch_answer_code */
   uint64_t live_events, syncs, ranges, auth_failures, limited, slow_readers, protocol_errors;
+  uint64_t out_held_len; /* now: memory for what waits to be written, of all connections */
 } ch_gateway_stats;
 const ch_gateway_stats *ch_gateway_get_stats(const ch_gateway *gateway);
 

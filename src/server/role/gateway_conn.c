@@ -5,7 +5,6 @@
 #include "server/role/gateway_parts.h"
 
 enum {
-  OUT_KEPT_LEN = 512, /* of an idle connection's buffer; more is given back */
   REFUSALS_MAX = 1000, REFUSALS_MS = 10000 /* docs/protocol.md, "Limits" */
 };
 
@@ -147,11 +146,55 @@ static void mark_dirty(ch_gateway *gateway, ch_conn *conn) {
   if (ch_list_is_empty(&conn->dirty)) ch_list_push_back(&gateway->dirty, &conn->dirty);
 }
 
+/* Memory, not bytes that wait: it is what the server can run out of. */
+static void count_out(ch_gateway *gateway, ch_conn *conn) {
+  gateway->stats.out_held_len += conn->session.out.cap_len;
+  gateway->stats.out_held_len -= conn->out_held_len;
+  conn->out_held_len = conn->session.out.cap_len;
+}
+
+static void drop_out(ch_gateway *gateway, ch_conn *conn) {
+  ch_buf_fini(&conn->session.out);
+  count_out(gateway, conn);
+}
+
+static ch_conn *holder_of_most(const ch_gateway *gateway) {
+  ch_conn *most = NULL;
+  for (ch_hashmap_entry *entry = ch_hashmap_first(&gateway->conns); entry; entry = ch_hashmap_next(&gateway->conns, entry)) {
+    ch_conn *conn = entry->value;
+    if (!most || conn->out_held_len > most->out_held_len) most = conn;
+  }
+  return most;
+}
+
+/* P8, for all together. Whoever holds most holds at least the mean, so that searches are few; and what he misses, he finds by sync. */
+static void keep_total(ch_gateway *gateway, ch_conn *grown, ch_now now) {
+  count_out(gateway, grown);
+  while (gateway->stats.out_held_len > gateway->config.out_total_max) {
+    ch_conn *most = holder_of_most(gateway);
+    ch_assert(most && most->out_held_len > 0);
+    if (!most->closing) {
+      ch_conn_cut_off(gateway, most, now);
+      continue;
+    }
+    drop_out(gateway, most); /* its last words are not read either */
+    mark_dirty(gateway, most);
+  }
+}
+
+bool ch_conn_holds_much(const ch_gateway *gateway, const ch_conn *conn) {
+  size_t half = gateway->config.out_total_max / 2;
+  return gateway->stats.out_held_len > half && conn->out_held_len > half / gateway->conns.count;
+}
+
 static bool put(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now) {
   if (conn->closing) return false;
   int error = ch_session_put_server(&conn->session, message);
-  if (error) ch_conn_cut_off(gateway, conn, now);
-  return !error;
+  if (error)
+    ch_conn_cut_off(gateway, conn, now);
+  else
+    keep_total(gateway, conn, now);
+  return !conn->closing;
 }
 
 bool ch_conn_put(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now) {
@@ -180,11 +223,13 @@ void ch_conn_patience_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
   }
 }
 
-int ch_conn_put_raw(ch_gateway *gateway, ch_conn *conn, chat_bytes messages) {
+int ch_conn_put_raw(ch_gateway *gateway, ch_conn *conn, chat_bytes messages, ch_now now) {
   if (conn->closing) return CHAT_E_CLOSED;
   int error = ch_session_put_raw(&conn->session, messages);
-  if (!error) mark_dirty(gateway, conn);
-  return error;
+  if (error) return error;
+  mark_dirty(gateway, conn);
+  keep_total(gateway, conn, now);
+  return conn->closing ? CHAT_E_CLOSED : 0;
 }
 
 void ch_conn_ok(ch_gateway *gateway, ch_conn *conn, uint64_t tag, ch_now now) {
@@ -223,8 +268,9 @@ void ch_conn_close(ch_gateway *gateway, ch_conn *conn, ch_now now) {
 }
 
 void ch_conn_cut_off(ch_gateway *gateway, ch_conn *conn, ch_now now) {
+  if (conn->closing) return;
   gateway->stats.slow_readers++;
-  ch_buf_fini(&conn->session.out);
+  drop_out(gateway, conn);
   ch_conn_close(gateway, conn, now);
 }
 
@@ -266,6 +312,7 @@ void ch_gateway_closed(ch_gateway *gateway, uint64_t connection, ch_now now) {
   user_leave(gateway, conn);
   ch_timer_heap_clear(&gateway->timers, &conn->timer);
   ch_list_remove(&conn->dirty);
+  drop_out(gateway, conn);
   ch_session_fini(&conn->session);
   ch_free(gateway->env.alloc, conn);
   gateway->stats.sessions = gateway->conns.count;
@@ -295,7 +342,7 @@ static void give_up(ch_gateway *gateway, ch_conn *conn, ch_now now) {
 void ch_conn_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
   ch_conn *conn = CH_LIST_ITEM(timer, ch_conn, timer);
   if (conn->closing) { /* the peer does not read: what waits is lost, and the loop is told to close */
-    ch_buf_fini(&conn->session.out);
+    drop_out(gateway, conn);
     mark_dirty(gateway, conn);
     return;
   }
@@ -355,7 +402,7 @@ void ch_gateway_taken(ch_gateway *gateway, uint64_t connection, size_t len, ch_n
   ch_conn *conn = ch_conn_find(gateway, connection);
   if (!conn || len == 0) return;
   ch_session_taken(&conn->session, len, now.elapsed_ms);
+  count_out(gateway, conn);
   gateway->stats.frames_out++;
   gateway->stats.bytes_out += len;
-  if (conn->session.out.len == 0 && conn->session.out.cap_len > OUT_KEPT_LEN) ch_buf_fini(&conn->session.out);
 }

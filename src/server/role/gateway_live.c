@@ -23,23 +23,23 @@ void ch_live_fini(ch_gateway *gateway) {
 /* --- to one session --- */
 
 /* 0, CHAT_E_TOO_LARGE (the client reads slowly), or what else went wrong. */
-static int put_bodies(ch_gateway *gateway, ch_conn *conn, const ch_live *live, chat_bytes encoded) {
+static int put_bodies(ch_gateway *gateway, ch_conn *conn, const ch_live *live, chat_bytes encoded, ch_now now) {
   ch_buf *message = &gateway->live.message;
   ch_buf_clear(message);
   int error = ch_live_encode_shared(live->previous, live->position, encoded, message);
-  return error ? error : ch_conn_put_raw(gateway, conn, ch_buf_bytes(message));
+  return error ? error : ch_conn_put_raw(gateway, conn, ch_buf_bytes(message), now);
 }
 
-static int put_live(ch_gateway *gateway, ch_conn *conn, const ch_live *live) {
+static int put_live(ch_gateway *gateway, ch_conn *conn, const ch_live *live, ch_now now) {
   ch_buf *message = &gateway->live.message;
   ch_buf_clear(message);
   int error = ch_server_message_encode(&(ch_server_message){.op = CH_LIVE, .u.live = *live}, message);
-  return error ? error : ch_conn_put_raw(gateway, conn, ch_buf_bytes(message));
+  return error ? error : ch_conn_put_raw(gateway, conn, ch_buf_bytes(message), now);
 }
 
-static int put_heads(ch_gateway *gateway, ch_conn *conn, const ch_live *live) {
+static int put_heads(ch_gateway *gateway, ch_conn *conn, const ch_live *live, ch_now now) {
   size_t count = live->head_count + live->event_count;
-  if (live->event_count == 0) return put_live(gateway, conn, live);
+  if (live->event_count == 0) return put_live(gateway, conn, live, now);
   ch_head_hint *heads = ch_arena_calloc(&gateway->arena, count + 1, sizeof *heads);
   if (!heads) return CHAT_E_NOMEM;
   if (live->head_count) memcpy(heads, live->heads, live->head_count * sizeof *heads);
@@ -48,15 +48,15 @@ static int put_heads(ch_gateway *gateway, ch_conn *conn, const ch_live *live) {
     memcpy(hint->conversation_id, live->events[i].conversation_id, sizeof hint->conversation_id);
     hint->head = live->events[i].seq;
   }
-  return put_live(gateway, conn, &(ch_live){.previous = live->previous, .position = live->position, .heads = heads, .head_count = count});
+  return put_live(gateway, conn, &(ch_live){.previous = live->previous, .position = live->position, .heads = heads, .head_count = count}, now);
 }
 
 /* P8: bodies, else heads, else the end: a client that misses an event in silence would believe its chain of positions whole. */
 void ch_live_pass(ch_gateway *gateway, ch_conn *conn, const ch_live *live, chat_bytes encoded, ch_now now) {
   if (!conn->welcomed || conn->closing) return;
-  bool has_bodies = live->event_count > 0 && live->head_count == 0 && encoded.len > 0;
-  int error = has_bodies ? put_bodies(gateway, conn, live, encoded) : CHAT_E_TOO_LARGE;
-  if (error) error = put_heads(gateway, conn, live);
+  bool has_bodies = live->event_count > 0 && live->head_count == 0 && encoded.len > 0 && !ch_conn_holds_much(gateway, conn);
+  int error = has_bodies ? put_bodies(gateway, conn, live, encoded, now) : CHAT_E_TOO_LARGE;
+  if (error) error = put_heads(gateway, conn, live, now);
   if (error)
     ch_conn_cut_off(gateway, conn, now);
   else
@@ -86,9 +86,9 @@ static int encode_volatile(ch_gateway *gateway, const ch_delivered *delivered) {
 static void pass_volatile(ch_gateway *gateway, ch_conn *conn, ch_now now) {
   int error = gateway->live.said_error;
   if (conn->closing) return;
-  if (!error && gateway->live.said.len) error = ch_conn_put_raw(gateway, conn, ch_buf_bytes(&gateway->live.said));
+  if (!error && gateway->live.said.len) error = ch_conn_put_raw(gateway, conn, ch_buf_bytes(&gateway->live.said), now);
   if (error) ch_conn_cut_off(gateway, conn, now);
-  else if (gateway->live.typings.len) (void)ch_conn_put_raw(gateway, conn, ch_buf_bytes(&gateway->live.typings));
+  else if (gateway->live.typings.len) (void)ch_conn_put_raw(gateway, conn, ch_buf_bytes(&gateway->live.typings), now);
 }
 
 /* --- what an event changes here besides --- */

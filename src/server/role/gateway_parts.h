@@ -124,6 +124,7 @@ struct ch_conn {
   uint64_t resync_ms;      /* elapsed: pos 0 is said once more from here on; 0: no */
   uint64_t heartbeat_tag;  /* of Hello or Heartbeat, until its renewal is handed out; 0: nobody asked */
   size_t send_len;         /* bytes of Sends that are kept for this connection */
+  size_t out_held_len;     /* of session.out, as counted in the gateway's total */
   uint32_t calls, lane_count, watch_count;
   uint32_t held;           /* Sends in order buffers */
   uint32_t unanswered;     /* Sends without an answer */
@@ -151,8 +152,10 @@ bool ch_conn_put(ch_gateway *gateway, ch_conn *conn, const ch_server_message *me
 /* Likewise, but where nothing else is to be written it waits for that, at most accepted_ms. */
 void ch_conn_put_patiently(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now);
 void ch_conn_patience_timer(ch_gateway *gateway, ch_timer *timer, ch_now now);
-/* Likewise for bytes that were encoded already; CHAT_E_TOO_LARGE cuts nobody off. */
-int ch_conn_put_raw(ch_gateway *gateway, ch_conn *conn, chat_bytes messages);
+/* Likewise for bytes that were encoded already; CHAT_E_TOO_LARGE does not cut it off. CHAT_E_CLOSED: it is closing. */
+int ch_conn_put_raw(ch_gateway *gateway, ch_conn *conn, chat_bytes messages, ch_now now);
+/* Is it one of those to whom the memory for all goes, when half of that is taken? */
+bool ch_conn_holds_much(const ch_gateway *gateway, const ch_conn *conn);
 void ch_conn_ok(ch_gateway *gateway, ch_conn *conn, uint64_t tag, ch_now now);
 void ch_conn_error(ch_gateway *gateway, ch_conn *conn, uint64_t tag, int code, uint64_t retry_after_ms, ch_now now);
 /* Says a missing pos in the next heartbeat's answer, which makes the client sync (V2), spread. */

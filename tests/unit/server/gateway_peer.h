@@ -42,6 +42,7 @@ static UNUSED void gateway_config_default(void) {
       .route_ms = 300000,
       .presence_ms = 30000,
       .out_max = 1024 * 1024,
+      .out_total_max = 16 * 1024 * 1024,
       .hook_ms = 5000,
   };
 }

@@ -176,6 +176,127 @@ START_TEST(a_slow_reader_is_cut_off_and_harms_nobody) {
 }
 END_TEST
 
+/* --- P8, for all sessions together --- */
+
+enum { SLOW_COUNT = 4, READER = 5 };
+
+/* Slow readers on connections 1 to 4, and one who reads all on 5. */
+static void many_begin(size_t total_max) {
+  static const char *const users[] = {"ann", "cid", "dan", "eve", "fay"};
+  gateway_config_default();
+  config.out_total_max = total_max;
+  gateway_begin();
+  group_id(group, 5);
+  for (uint64_t conn = 1; conn <= READER; conn++)
+    login(conn, users[conn - 1], (uint8_t)conn);
+}
+
+static uint64_t held_len(void) {
+  return ch_gateway_get_stats(gateway)->out_held_len;
+}
+
+/* An event of 1,000 bytes for all; whoever is slow takes nothing. */
+static void deliver_to_all(uint64_t n) {
+  static const uint8_t body[1000];
+  chat_target targets[] = {{.user = ch_bytes_text("ann"), .previous = 30 + n},
+                           {.user = ch_bytes_text("cid"), .previous = 30 + n},
+                           {.user = ch_bytes_text("dan"), .previous = 30 + n},
+                           {.user = ch_bytes_text("eve"), .previous = 30 + n},
+                           {.user = ch_bytes_text("fay"), .previous = 30 + n}};
+  chat_row row = event(4 + n, CHAT_TYPE_MESSAGE, ch_bytes_of(body, sizeof body));
+  deliver(31 + n, targets, 5, &(ch_delivered){.events = &row, .event_count = 1});
+}
+
+/* All that waits for a connection, decoded, and whether it ends. Returns how many. */
+static size_t take_all(uint64_t conn, ch_server_message *messages, size_t max, bool *close) {
+  size_t count = 0;
+  for (chat_bytes some = ch_gateway_peek(gateway, conn, close); some.len; some = ch_gateway_peek(gateway, conn, close)) {
+    uint8_t *kept = ch_arena_alloc(&heard_arena, some.len);
+    memcpy(kept, some.data, some.len);
+    chat_bytes rest = ch_bytes_of(kept, some.len), bytes;
+    for (; ch_frame_next(&rest, &bytes) == 0; count++) {
+      ck_assert_uint_lt(count, max);
+      ck_assert_int_eq(ch_server_message_decode(bytes, &heard_arena, &messages[count]), 0);
+    }
+    ch_gateway_taken(gateway, conn, some.len, now);
+  }
+  return count;
+}
+
+START_TEST(what_slow_readers_hold_is_bounded_for_all_and_who_reads_gets_all) {
+  enum { TOTAL_MAX = 16384 };
+  ch_server_message messages[2];
+  many_begin(TOTAL_MAX);
+  for (uint64_t n = 0; n < 1000; n++) {
+    bool close = false;
+    deliver_to_all(n);
+    ck_assert_uint_le(held_len(), TOTAL_MAX);
+    ck_assert_uint_eq(take_all(READER, messages, 2, &close), 1);
+    ck_assert(!close);
+    ck_assert_uint_eq(messages[0].u.live.event_count, 1);
+    ck_assert_uint_eq(messages[0].u.live.events[0].payload.len, 1000);
+    while (ch_gateway_next_dirty(gateway)) {}
+  }
+  ck_assert_uint_gt(ch_gateway_get_stats(gateway)->slow_readers, 0);
+  for (uint64_t conn = 1; conn <= SLOW_COUNT; conn++)
+    leaves(conn);
+  ck_assert_uint_eq(held_len(), 0);
+  gateway_end();
+}
+END_TEST
+
+/* A chain of positions without a hole, bodies first and heads behind them: nothing is missed in silence (V2). */
+START_TEST(above_half_of_it_whoever_holds_much_is_told_heads) {
+  enum { EVENTS = 12 };
+  ch_server_message messages[EVENTS];
+  size_t heads = 0;
+  bool close = false;
+  many_begin(65536);
+  for (uint64_t n = 0; n < EVENTS; n++)
+    deliver_to_all(n);
+  ck_assert_uint_eq(ch_gateway_get_stats(gateway)->slow_readers, 0);
+  ck_assert_uint_eq(take_all(1, messages, EVENTS, &close), EVENTS);
+  for (uint64_t n = 0; n < EVENTS; n++) {
+    const ch_live *live = &messages[n].u.live;
+    ck_assert_uint_eq(live->previous, 30 + n);
+    ck_assert_uint_eq(live->position, 31 + n);
+    ck_assert_uint_eq(live->event_count + live->head_count, 1);
+    ck_assert_uint_eq(live->head_count ? live->heads[0].head : live->events[0].seq, 4 + n);
+    heads += live->head_count;
+  }
+  ck_assert(!close);
+  ck_assert_uint_gt(heads, 0);
+  ck_assert_uint_lt(heads, EVENTS);
+  gateway_end();
+}
+END_TEST
+
+/* The one who holds most, whoever is being told at that moment; also one who was sent away and does not read the last words. */
+START_TEST(whoever_holds_most_makes_room) {
+  ch_server_message messages[1];
+  static const uint8_t body[6000];
+  bool close = false;
+  many_begin(32768);
+  chat_row large = event(4, CHAT_TYPE_MESSAGE, ch_bytes_of(body, sizeof body));
+  deliver_event("ann", 30, 31, &large);
+  deliver_event("cid", 30, 31, &large);
+  ch_request away = {.kind = CH_REQUEST_DISCONNECT, .tag = 1, .user = ch_bytes_text("ann"), .error = CHAT_E_DENIED};
+  ck_assert_int_eq(ch_gateway_request(gateway, &away, now), 0);
+  ck_assert_uint_gt(held_len(), 12000);
+  deliver_event("dan", 30, 31, &large);
+  deliver_event("eve", 30, 31, &large);
+  deliver_event("fay", 30, 31, &large);
+  ck_assert_uint_le(held_len(), 32768);
+  ck_assert_uint_eq(take_all(1, messages, 0, &close), 0);
+  ck_assert(close);
+  for (uint64_t conn = 2; conn <= READER; conn++) {
+    ck_assert_uint_eq(take_all(conn, messages, 1, &close), 1);
+    ck_assert(!close);
+  }
+  gateway_end();
+}
+END_TEST
+
 /* --- the poll --- */
 
 START_TEST(what_was_lost_makes_everybody_sync_at_the_next_heartbeat) {
@@ -420,6 +541,9 @@ int main(void) {
       {nothing_before_welcome, 0},
       {a_body_that_does_not_fit_is_told_as_a_head, 0},
       {a_slow_reader_is_cut_off_and_harms_nobody, 0},
+      {what_slow_readers_hold_is_bounded_for_all_and_who_reads_gets_all, 0},
+      {above_half_of_it_whoever_holds_much_is_told_heads, 0},
+      {whoever_holds_most_makes_room, 0},
       {what_was_lost_makes_everybody_sync_at_the_next_heartbeat, 0},
       {a_poll_is_always_under_way, 0},
       {a_delivery_that_is_none_is_dropped, 0},
