@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sessions of a few users with a gateway: whole messages that say whatever the input says, deliveries, hooks, requests of the embedder, slow readers, time, backends that fail
- * or answer late. Whatever comes: what goes into the log decodes, what the gateway says decodes, a session never holds more than out-max nor gets more answers than it sent
- * Sends, each request of the embedder has one reply, the gateway does not run in circles, and memory stays below a bound and comes back.
+ * or answer late. Whatever comes: what goes into the log decodes, what the gateway says decodes, a session never holds more than out-max, all of them never more than out-total-max, nor
+ * does one get more answers than it sent Sends, each request of the embedder has one reply, the gateway does not run in circles, and memory stays below a bound and comes back.
  *
  * Input: configuration of one byte, then actions of one byte, each followed by what it needs (see `actions`).
  */
@@ -25,6 +25,8 @@ enum {
   OPS_MAX = 100000,
   TAGS_MAX = 4096,
   OUT_MAX = 64 * 1024,
+  OUT_TOTAL_MAX = CONNS * OUT_MAX,
+  OUT_TOTAL_SMALL = 2048, /* as much as a script of some KiB gets said */
   MEMORY_MAX = 64 << 20,
   FRAME_ROOM = 2 * CHAT_FRAME_MAX
 };
@@ -53,6 +55,7 @@ typedef struct world {
   stored_device devices[DEVICES_MAX];
   size_t device_count;
   uint64_t last_number, position, epoch;
+  size_t out_total_max;
   uint64_t last_tag;
   bool waits[TAGS_MAX + 1];
   uint8_t random;
@@ -570,6 +573,7 @@ static void read_replies(world *w) {
 static void begin(world *w) {
   static const ch_limits_config limits = {{{60, 20, 4}, {600, 20, 4}, {600, 20, 4}}};
   uint8_t choice = byte(w);
+  w->out_total_max = choice & 16 ? OUT_TOTAL_SMALL : OUT_TOTAL_MAX;
   w->env = (ch_env){.alloc = &w->memory.alloc, .random = fill_random, .random_arg = w};
   ch_gateway_config config = {
       .name = ch_bytes_text("g1"),
@@ -586,6 +590,7 @@ static void begin(world *w) {
       .route_ms = 300000,
       .presence_ms = 30000,
       .out_max = OUT_MAX,
+      .out_total_max = w->out_total_max,
       .hook_ms = 5000,
       .has_may = choice & 1,
       .has_before_log = choice >> 1 & 1,
@@ -632,6 +637,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   while (input.len > 0) {
     actions[byte(&w) % (sizeof actions / sizeof *actions)](&w);
     run_backends(&w);
+    ch_assert(ch_gateway_get_stats(w.gateway)->out_held_len <= w.out_total_max);
     read_all(&w);
     read_replies(&w);
   }
