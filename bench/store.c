@@ -4,13 +4,16 @@
  *
  *   store fill DATA MESSAGES CONVERSATIONS          writes history (store/history.h) for a chatd with --data=DATA
  *   store pages DATA MESSAGES CONVERSATIONS COUNT   reads COUNT pages of 50 at random places of it
+ *   store index DATA                                makes the full-text index of a stopped server's data anew
  *
  * Prints a line of JSON with what it took.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "backend/store_sqlite/index.h"
 #include "core/op.h"
 #include "engine/load.h"
 #include "store/history.h"
@@ -64,10 +67,48 @@ static void fill(store_port *port, const store_history *history) {
   printf("{\"messages\": %llu, \"seconds\": %.3f}\n", (unsigned long long)history->messages, (double)(clock_now_ns() - began_ns) / 1e9);
 }
 
+static double cpu_now_s(void) {
+  struct timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+static uint64_t events_in(ch_sqlite_db *db) {
+  sqlite3_stmt *statement;
+  uint64_t count = 0;
+  if (sqlite3_prepare_v2(db->handle, "SELECT sum(count) FROM run", -1, &statement, NULL) == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
+    count = (uint64_t)sqlite3_column_int64(statement, 0);
+  sqlite3_finalize(statement);
+  return count;
+}
+
+/* By the store's own indexer, as its thread runs it when it is far behind. */
+static void make_index(const char *data) {
+  ch_sqlstore_indexer indexer;
+  char path[4096];
+  uint64_t erased;
+  int more;
+  snprintf(path, sizeof path, "%s/store", data);
+  ch_sqlstore_index_remove(path);
+  if (ch_sqlstore_indexer_open(&indexer, NULL, path)) load_fail("%s has no store", data);
+  uint64_t count = events_in(&indexer.main);
+  double begin_s = cpu_now_s();
+  while ((more = ch_sqlstore_indexer_step(&indexer, &erased)) > 0)
+    sqlite3_wal_checkpoint_v2(indexer.index.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  double used_s = cpu_now_s() - begin_s;
+  if (more < 0) load_fail("the index is not made: error %d", more);
+  ch_sqlstore_indexer_close(&indexer);
+  printf("{\"messages\": %llu, \"cpu_us_a_message\": %.2f}\n", (unsigned long long)count, used_s / (double)count * 1e6);
+}
+
 int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "index")) {
+    make_index(argv[2]);
+    return 0;
+  }
   bool fills = argc == 5 && !strcmp(argv[1], "fill"), reads = argc == 6 && !strcmp(argv[1], "pages");
   if (!fills && !reads) {
-    fprintf(stderr, "usage: store fill DATA MESSAGES CONVERSATIONS | store pages DATA MESSAGES CONVERSATIONS COUNT\n");
+    fprintf(stderr, "usage: store fill DATA MESSAGES CONVERSATIONS | store pages DATA MESSAGES CONVERSATIONS COUNT | store index DATA\n");
     return 2;
   }
   store_history history = {.messages = number(argv[3]), .conversations = number(argv[4])};

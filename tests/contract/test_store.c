@@ -754,6 +754,88 @@ START_TEST(the_newest_is_found_first_whatever_its_number) {
 }
 END_TEST
 
+/* Rows of one APPLY, one text each. */
+static void put_texts(const char *const *texts, uint64_t count) {
+  chat_store_apply *apply = apply_of(CONVERSATION_A, 1, count);
+  for (uint64_t i = 0; i < count; i++)
+    apply->rows[i].payload = message(&apply->op, texts[i]);
+  ck_assert_int_eq(apply_now(apply), 0);
+  wait_indexed(count);
+}
+
+START_TEST(all_words_must_occur_in_one_message) {
+  const char *const texts[] = {"apple pie", "pear", "a pear-apple", "apple, pear, and pear", "pineapple pears"};
+  put_texts(texts, 5);
+  ck_assert_str_eq(found("alice", "apple pear"), "4 3");
+  ck_assert_str_eq(found("alice", "pie pear"), "");
+  ck_assert_str_eq(found("alice", "apple pear*"), "4 3");
+  ck_assert_str_eq(found("alice", "pear pine*"), "");
+  ck_assert_str_eq(found("alice", "pears pine*"), "5");
+}
+END_TEST
+
+/* So many rows of A and B in turns, each at its own message_id, `step` from one of a conversation to the next; all have the word. */
+enum { TURNS = 50 };
+
+static void put_turns(const char *word, uint64_t step) {
+  for (uint8_t side = 0; side < 2; side++) {
+    chat_store_apply *apply = apply_of(side ? CONVERSATION_B : CONVERSATION_A, 1, TURNS);
+    for (uint64_t i = 0; i < TURNS; i++) {
+      apply->rows[i].payload = message(&apply->op, word);
+      apply->rows[i].message_id = 1000 + step * i + side;
+    }
+    ck_assert_int_eq(apply_now(apply), 0);
+  }
+  for (size_t rows = 0; rows < 2 * TURNS; usleep(1000)) {
+    chat_store_search *ask = search_op("alice", word, 200);
+    ck_assert_int_eq(bench_do(&bench, ask), 0);
+    rows = ask->row_count;
+    ch_op_free(&ask->op);
+  }
+}
+
+static void expect_turns(const char *word, uint64_t step, uint32_t limit) {
+  uint64_t before = 0, left = 2 * TURNS;
+  while (left > 0) {
+    chat_store_search *ask = search_op("alice", word, limit);
+    ask->before_message_id = before;
+    ck_assert_int_eq(bench_do(&bench, ask), 0);
+    ck_assert_uint_eq(ask->row_count, left < limit ? left : limit);
+    for (size_t i = 0; i < ask->row_count; i++, left--)
+      ck_assert_uint_eq(ask->rows[i].message_id, 1000 + step * ((left - 1) / 2) + (left - 1) % 2);
+    ck_assert_uint_eq(ask->more, left > 0);
+    before = ask->rows[ask->row_count - 1].message_id;
+    ch_op_free(&ask->op);
+  }
+}
+
+START_TEST(pages_of_a_search_are_by_message_id_where_conversations_took_turns) {
+  put_turns("melon", 10);
+  expect_turns("melon", 10, 1);
+  expect_turns("melon", 10, 7);
+  expect_turns("melon", 10, 200);
+}
+END_TEST
+
+/* An hour from one to the next: what one index entry may stand for ends somewhere. */
+START_TEST(pages_of_a_search_go_back_through_quiet_conversations) {
+  put_turns("lemon", (uint64_t)3600000 << 22);
+  expect_turns("lemon", (uint64_t)3600000 << 22, 1);
+  expect_turns("lemon", (uint64_t)3600000 << 22, 30);
+}
+END_TEST
+
+START_TEST(a_row_that_gave_way_is_found_by_what_took_its_place) {
+  const char *const texts[] = {"plum", "plum and damson", "plum"};
+  put_texts(texts, 3);
+  write_one(2, 25, "medlar");
+  wait_found("medlar", 1);
+  ck_assert_str_eq(found("alice", "medlar"), "2");
+  ck_assert_str_eq(found("alice", "damson"), "");
+  ck_assert_str_eq(found("alice", "plum"), "3 1");
+}
+END_TEST
+
 START_TEST(what_was_pruned_or_is_above_the_head_is_not_found) {
   for (uint64_t seq = 1; seq <= 4; seq++)
     put_text(CONVERSATION_A, seq, "medlar");
@@ -1336,6 +1418,10 @@ int main(void) {
       a_removed_member_finds_what_it_could_read,
       pages_of_a_search_go_on_and_do_not_part_what_is_equal,
       the_newest_is_found_first_whatever_its_number,
+      all_words_must_occur_in_one_message,
+      pages_of_a_search_are_by_message_id_where_conversations_took_turns,
+      pages_of_a_search_go_back_through_quiet_conversations,
+      a_row_that_gave_way_is_found_by_what_took_its_place,
       what_was_pruned_or_is_above_the_head_is_not_found,
       a_device_is_written_where_it_is_as_expected,
       both_session_numbers_must_be_as_expected,

@@ -10,6 +10,7 @@
 
 #include "backend/store_check.h"
 #include "backend/store_sqlite/cells.h"
+#include "backend/store_sqlite/text.h"
 #include "core/bytes.h"
 
 /* ------------------------------------------------------------------------------------------------ rows */
@@ -54,6 +55,8 @@ static int conversation_number(ch_sqlite_db *db, const uint8_t id[16], uint64_t 
 /* The writing of one conversation's rows. `open` is the run that is not in the table yet. */
 typedef struct row_writer {
   ch_sqlite_db *db;
+  const chat_allocator *alloc;
+  bool no_index;
   uint64_t conv, horizon;
   uint64_t tail; /* highest seq that is in the table */
   ch_sqlstore_run open;
@@ -116,8 +119,9 @@ static int replace(row_writer *writer, const chat_row *row) {
   error = ch_sqlstore_run_decode(&run, row->conversation_id, rows);
   chat_row *old = &rows[row->seq - run.first_seq];
   if (!error && row->message_id > old->message_id) {
+    if (!writer->no_index) error = ch_sqlstore_text_erase(writer->db, writer->alloc, writer->conv, run.id, old);
     *old = *row;
-    error = rewrite(writer, run.id, rows, run.count);
+    if (!error) error = rewrite(writer, run.id, rows, run.count);
   }
   ch_sqlite_end(statement);
   return error;
@@ -153,7 +157,7 @@ static int apply_rows(ch_sqlstore_writer *writer, const chat_store_apply *apply,
   if (apply->row_count == 0) return 0;
   const chat_row **rows = sorted_rows(apply, op);
   if (!rows) return CHAT_E_NOMEM;
-  row_writer out = {.db = writer->db};
+  row_writer out = {.db = writer->db, .alloc = writer->alloc, .no_index = writer->no_index};
   ch_sqlstore_run_init(&out.open, writer->alloc);
   int error = put_rows(&out, rows, apply->row_count);
   ch_sqlstore_run_fini(&out.open);
@@ -249,7 +253,7 @@ static int put_entry_rows(row_writer *out, const ch_sqlstore_tail_entry *entry) 
 }
 
 int ch_sqlstore_apply_entry(ch_sqlstore_writer *writer, const ch_sqlstore_tail_entry *entry) {
-  row_writer out = {.db = writer->db};
+  row_writer out = {.db = writer->db, .alloc = writer->alloc, .no_index = writer->no_index};
   ch_sqlstore_run_init(&out.open, writer->alloc);
   int error = entry->row_count > 0 ? put_entry_rows(&out, entry) : 0;
   ch_sqlstore_run_fini(&out.open);

@@ -15,16 +15,6 @@ typedef struct pruning {
   uint64_t left; /* rows that may still be erased */
 } pruning;
 
-static int keep_text(ch_sqlite_db *db, uint64_t conv, uint64_t run, const chat_row *row) {
-  ch_arena arena;
-  ch_arena_init(&arena, NULL, 4096, CH_STORE_TEXT_ARENA_LEN);
-  chat_bytes text = ch_sqlstore_text(row, &arena);
-  int error = 0;
-  if (text.len > 0) error = ch_sqlite_run(db, SQL_ERASED_PUT, "uuuub", conv, row->seq, row->message_id, run, text);
-  ch_arena_fini(&arena);
-  return error;
-}
-
 /* A row above the head is not part of its conversation yet: a horizon there would cut off what is still to come. */
 static uint64_t count_old(const pruning *prune, const chat_row *rows, uint64_t count, uint64_t head) {
   uint64_t old = 0;
@@ -52,7 +42,7 @@ static int erase_rows(pruning *prune, uint64_t conv, const ch_sqlstore_stored_ru
   ch_sqlite_db *db = prune->writer->db;
   int error = ch_sqlite_run(db, SQL_HORIZON_PUT, "uu", conv, run->first_seq + old - 1);
   for (uint64_t i = 0; i < old && !error && !prune->writer->no_index; i++)
-    error = keep_text(db, conv, run->id, &rows[i]);
+    error = ch_sqlstore_text_erase(db, prune->writer->alloc, conv, run->id, &rows[i]);
   if (error) return error;
   if (old == run->count) return ch_sqlite_run(db, SQL_RUN_DELETE, "u", run->id);
   return rewrite_rest(prune, run->id, rows + old, run->count - old);

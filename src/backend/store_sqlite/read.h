@@ -7,12 +7,14 @@
 
 #include "backend/sqlite_db.h"
 #include "backend/store_sqlite/overlay.h"
+#include "backend/store_sqlite/query.h"
 
 /* One of the reading threads. */
 typedef struct ch_sqlstore_reader {
   const chat_allocator *alloc;
   ch_sqlite_db main;
   ch_sqlite_db index; /* full text; opened when first needed (handle NULL: not yet) */
+  ch_sqlstore_tokenizer tokenizer; /* with it */
   ch_overlay overlay; /* for this op; empty: everything is in the tables */
 } ch_sqlstore_reader;
 

@@ -14,7 +14,7 @@
 /* consumed.log: identity of the log that the position is of.
  * member is keyed by the user's name, not by a party's number: pages of members are in bytewise order of it (STORE_MEMBERS), also in a channel of any size.
  * party names a sending device: length of the user id (one byte), user id, device id, so that the devices of one user are neighbours.
- * erased keeps the text of pruned rows until the index has forgotten it as well: a contentless index can only be told what to forget. */
+ * erased keeps the text of rows that were pruned, or gave way to others, until the index has forgotten it as well: a contentless index can only be told what to forget. */
 static const char schema[] =
     "CREATE TABLE conversation ("
     " conv INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, kind INTEGER NOT NULL, history_from_start INTEGER NOT NULL, title BLOB NOT NULL,"
@@ -112,6 +112,7 @@ const char *const ch_sqlstore_sql[SQL_COUNT] = {
     [SQL_STORE_ID] = "SELECT id FROM store",
     [SQL_ERASED_PUT] = "INSERT INTO erased VALUES (NULL, ?, ?, ?, ?, ?)",
     [SQL_ERASED] = "SELECT id, conv, seq, message_id, run, text FROM erased WHERE id > ? ORDER BY id LIMIT ?",
+    [SQL_ERASED_OF] = "SELECT seq, text FROM erased WHERE id > ?1 AND conv = ?2 AND seq >= ?3 AND seq < ?4 ORDER BY id",
     [SQL_ERASED_DELETE] = "DELETE FROM erased WHERE id <= ?",
 };
 

@@ -64,6 +64,8 @@ struct sqlite_store {
   bool tail_begun, tail_full; /* there is something to flush: at tail_due, now */
   struct timespec tail_due;
 
+  struct timespec index_due; /* the indexer's alone */
+
   pthread_t write_thread, index_thread;
   uint32_t readers_started;
   bool writer_started, indexer_started;
@@ -357,6 +359,7 @@ static int open_index(reading_thread *thread) {
   if (thread->reader.index.handle) return 0;
   snprintf(name, sizeof name, "%s-search", thread->store->path);
   int error = ch_sqlstore_db_open(&thread->reader.index, name, CH_STORE_OPEN_READ, ch_sqlstore_index_sql);
+  if (!error) error = ch_sqlstore_tokenizer_init(&thread->reader.tokenizer, thread->reader.index.handle);
   if (error) ch_sqlite_close(&thread->reader.index);
   return error;
 }
@@ -431,10 +434,14 @@ static void *reader_main(void *arg) {
 
 /* ------------------------------------------------------------------------------------------------ indexing */
 
+/* Small steps cost more than one with all that came meanwhile: the next begins some time after the one before began. */
 static bool wait_for_index(sqlite_store *store) {
   pthread_mutex_lock(&store->lock);
+  while (!store->stopping && !is_due(&store->index_due))
+    ch_condition_wait(&store->index_wanted, &store->lock, &store->index_due);
   while (!store->index_stale && !store->stopping)
     pthread_cond_wait(&store->index_wanted, &store->lock);
+  store->index_due = ch_condition_in_ms(store->config.index_ms);
   store->index_stale = false;
   bool go_on = !store->stopping;
   pthread_mutex_unlock(&store->lock);
@@ -553,6 +560,7 @@ static void stop_threads(sqlite_store *store) {
 static void close_files(sqlite_store *store) {
   ch_sqlstore_indexer_close(&store->indexer);
   for (uint32_t i = 0; i < CH_STORE_READERS_MAX; i++) {
+    ch_sqlstore_tokenizer_fini(&store->readers[i].reader.tokenizer);
     ch_sqlite_close(&store->readers[i].reader.index);
     ch_sqlite_close(&store->readers[i].reader.main);
   }
@@ -644,6 +652,7 @@ static int start_indexer(sqlite_store *store) {
 static int start(sqlite_store *store) {
   int error = ch_sqlstore_tails_init(&store->tails, store->config.alloc, store->config.tail_rows, store->config.tail_len);
   store->has_tails = error == 0;
+  store->tails.no_index = store->config.no_search;
   if (!error) error = take_lock(store);
   if (!error) error = open_main(store);
   if (!error) error = open_search(store);
@@ -657,7 +666,7 @@ static void init_locks(sqlite_store *store) {
   pthread_mutex_init(&store->lock, NULL);
   (void)ch_condition_init(&store->write_wanted); /* cannot fail on Linux, like the ones below */
   pthread_cond_init(&store->read_wanted, NULL);
-  pthread_cond_init(&store->index_wanted, NULL);
+  (void)ch_condition_init(&store->index_wanted);
 }
 
 static bool config_valid(const ch_store_sqlite_config *config) {

@@ -32,6 +32,7 @@ typedef struct ch_store_sqlite_config {
   size_t tail_rows;         /* events that may wait in memory to be written to the tables; 0: none, every APPLY is committed before it is acknowledged */
   size_t tail_len;          /* and their bytes, about; 0: 16 MiB */
   uint32_t tail_ms;         /* and for how long; 0: 5,000 */
+  uint32_t index_ms;        /* the index takes up what is in the tables at most so often; 0: at once */
   uint32_t no_search;       /* 1: no index is kept, one that is there is removed, and SEARCH ends with CHAT_E_UNSUPPORTED */
 } ch_store_sqlite_config;
 

@@ -91,7 +91,7 @@ static int write_entries(ch_sqlstore_writer *writer, const ch_sqlstore_tail *tai
 /* The other tail does not change meanwhile, so it is read without the lock. */
 static int write_tail(ch_sqlstore_tails *tails, ch_sqlite_db *db) {
   const ch_sqlstore_tail *tail = written(tails);
-  ch_sqlstore_writer writer = {.alloc = tails->alloc, .db = db};
+  ch_sqlstore_writer writer = {.alloc = tails->alloc, .db = db, .no_index = tails->no_index};
   ch_sqlstore_tail_entry **entries = ch_alloc(tails->alloc, (tail->entries.count + 1) * sizeof *entries);
   if (!entries) return CHAT_E_NOMEM;
   int error = ch_sqlite_settle(db->handle);

@@ -20,6 +20,7 @@ typedef struct ch_sqlstore_tails {
   int filling;      /* index of the one that fills */
   size_t rows_max;  /* of the one that fills, if the other one is still being written; 0: nothing is taken */
   size_t len_max;   /* bytes of each */
+  bool no_index;    /* nobody is to be told of texts that are erased; false where it is not set */
   bool has_failed;  /* the last flush: until one succeeds nothing is taken, so that whoever writes hears why */
 } ch_sqlstore_tails;
 

@@ -17,7 +17,8 @@
 #include "platform/platform.h"
 #include "server/loop/ask.h"
 
-enum { PATH_LEN_MAX = CH_OPTION_TEXT_MAX + 32, LOG_MEM_BYTES_MAX = 256 * 1024 * 1024, STORE_READERS = 2, STORE_TAIL_ROWS = 32768, LINK_GATEWAYS_MAX = 256, LINK_DELIVERIES_MAX = 65536 };
+enum { PATH_LEN_MAX = CH_OPTION_TEXT_MAX + 32, LOG_MEM_BYTES_MAX = 256 * 1024 * 1024, STORE_READERS = 2, STORE_TAIL_ROWS = 32768, STORE_INDEX_MS = 500 };
+enum { LINK_GATEWAYS_MAX = 256, LINK_DELIVERIES_MAX = 65536 };
 
 static const char *const kind_names[CH_BACKEND_KIND_COUNT] = {"log", "store", "directory", "link", "hooks"};
 
@@ -72,6 +73,7 @@ static int open_store_sqlite(const ch_backends_config *config, chat_backend *bac
                                   .reader_threads = STORE_READERS,
                                   .sync = CH_STORE_SYNC_NORMAL,
                                   .tail_rows = STORE_TAIL_ROWS,
+                                  .index_ms = STORE_INDEX_MS,
                                   .no_search = !config->options->search};
   return ch_store_sqlite_new(&store, backend);
 }

@@ -47,7 +47,7 @@ static const ch_option rows[] = {
     {.name = "retention", .type = CH_OPTION_DURATION, .initial = "2557d", .max = (int64_t)DAY_MS * 36525, FIELD(retention_ms),
      .help = "Age at which messages are erased (2557d: 7 years); 0: never."},
     {.name = "search", .type = CH_OPTION_BOOL, .initial = "true", FIELD(search),
-     .help = "Keep a full-text index of messages; it costs more than all else that is done with a message. false: a search is UNSUPPORTED, and an index that is there is removed."},
+     .help = "Keep a full-text index of messages. false: a search is UNSUPPORTED, and an index that is there is removed."},
     {.name = "heartbeat", .type = CH_OPTION_DURATION, .initial = "15s", .min = 1000, .max = 300 * 1000, FIELD(heartbeat_ms), .help = "How often a quiet client says that it is there."},
     {.name = "idle", .type = CH_OPTION_DURATION, .initial = "45s", .min = 2000, .max = 900 * 1000, FIELD(idle_ms), .help = "Silence after which a connection is ended; above heartbeat."},
     {.name = "hello", .type = CH_OPTION_DURATION, .initial = "10s", .min = 100, .max = 60 * 1000, FIELD(hello_ms), .help = "Time for a new connection to say who it is."},

@@ -204,13 +204,23 @@ START_TEST(words_are_found) {
   put_text(CONVERSATION_A, 2, "coffee, at the cafe? OR not NEAR it");
   put_text(CONVERSATION_A, 3, "quote \" and * and text:column");
   put_text(CONVERSATION_A, 4, "ЗДРАВСТВУЙ мир");
-  wait_indexed(4);
+  put_text(CONVERSATION_A, 5, "straw\xe2\x80\x94" "berry, \xe2\x80\x94, berry\xe2\x80\x94" "straw and berry");
+  wait_indexed(5);
   for (int opened = 0; opened < 2; opened++) {
     ck_assert_str_eq(found("alice", "café"), "2 1");
     ck_assert_str_eq(found("bob", "CAFE nine"), "1");
     ck_assert_str_eq(found("alice", "caf"), "");
     ck_assert_str_eq(found("alice", "caf*"), "2 1");
     ck_assert_str_eq(found("alice", "здравствуй"), "4");
+    /* What parts words beyond ASCII parts those of a query, too: they have to follow each other. */
+    ck_assert_str_eq(found("alice", "straw\xe2\x80\x94" "berry"), "5");
+    ck_assert_str_eq(found("alice", "straw\xe2\x80\x94" "ber*"), "5");
+    ck_assert_str_eq(found("alice", "straw\xe2\x80\x94" "ber"), "");
+    ck_assert_str_eq(found("alice", "berry\xe2\x80\x94" "berry"), "5");
+    ck_assert_str_eq(found("alice", "straw\xe2\x80\x94" "straw"), "");
+    ck_assert_str_eq(found("alice", "berry \xe2\x80\x94"), "");
+    /* The word that stands for a conversation in the index is nobody's to find. */
+    ck_assert_str_eq(found("alice", "\xee\x80\x80" "1"), "");
     /* What is syntax to FTS5 is a word, or nothing, to a user. */
     ck_assert_str_eq(found("alice", "cafe OR nine"), "");
     ck_assert_str_eq(found("alice", "not near"), "2");
@@ -258,6 +268,81 @@ START_TEST(pruned_rows_leave_the_index) {
   ck_assert_uint_eq(rows_in("-search", "SELECT count(*) FROM doc"), 3);
   ck_assert_uint_eq(rows_in("-search", "SELECT count(*) FROM words WHERE words MATCH 'secret'"), 0);
   ck_assert_uint_eq(rows_in("-search", "SELECT count(*) FROM words WHERE words MATCH 'plum'"), 3);
+  end();
+}
+END_TEST
+
+static uint64_t documents_with(const char *word) {
+  char sql[128];
+  snprintf(sql, sizeof sql, "SELECT count(*) FROM words WHERE words MATCH '%s'", word);
+  return rows_in("-search", sql);
+}
+
+static void wait_forgotten(void) {
+  while (rows_in("", "SELECT count(*) FROM erased") > 0) usleep(1000);
+}
+
+static void put_run(const char *const *texts, uint64_t count) {
+  chat_store_apply *apply = apply_of(CONVERSATION_A, 1, count);
+  for (uint64_t i = 0; i < count; i++)
+    apply->rows[i].payload = message(&apply->op, texts[i]);
+  ck_assert_int_eq(apply_now(apply), 0);
+  wait_indexed(count);
+}
+
+/* A document stands for many messages: what is left of them stays in the index. */
+START_TEST(a_document_of_which_a_part_was_pruned_is_made_anew) {
+  const char *const texts[] = {"secret plum", "plum", "hidden plum", "plum tree", "plum"};
+  begin();
+  put_run(texts, 5);
+  ck_assert_uint_eq(rows_in("-search", "SELECT count(*) FROM doc"), 1);
+  ck_assert_uint_eq(prune(1002, 100), 1);
+  ck_assert_uint_eq(prune(1004, 100), 2); /* again, perhaps before the index knows of the first */
+  wait_forgotten();
+  ck_assert_uint_eq(documents_with("secret") + documents_with("hidden"), 0);
+  ck_assert_uint_eq(documents_with("tree"), 1);
+  ck_assert_uint_eq(rows_in("-search", "SELECT first_seq FROM doc"), 4);
+  ck_assert_str_eq(found("alice", "plum"), "5 4");
+  ck_assert_uint_eq(prune(1009, 100), 2);
+  wait_forgotten();
+  ck_assert_uint_eq(documents_with("plum"), 0);
+  ck_assert_uint_eq(rows_in("-search", "SELECT count(*) FROM doc"), 0);
+  end();
+}
+END_TEST
+
+START_TEST(a_text_that_gave_way_leaves_the_index) {
+  const char *const texts[] = {"plum", "secret plum", "plum"};
+  begin();
+  put_run(texts, 3);
+  write_one(2, 25, "open apple"); /* by a late writer's higher number */
+  write_one(2, 26, "open pear");
+  wait_found("pear", 1);
+  wait_forgotten();
+  ck_assert_uint_eq(documents_with("secret") + documents_with("apple"), 0);
+  ck_assert_uint_eq(documents_with("pear"), 1);
+  ck_assert_uint_eq(rows_in("-search", "SELECT count(*) FROM doc"), 1);
+  ck_assert_str_eq(found("alice", "plum"), "3 1");
+  end();
+}
+END_TEST
+
+START_TEST(an_index_of_another_version_is_made_anew) {
+  char name[128];
+  sqlite3 *db;
+  begin();
+  put_text(CONVERSATION_A, 1, "cherry");
+  wait_indexed(1);
+  uint64_t version = rows_in("-search", "SELECT user_version FROM pragma_user_version");
+  bench_close(&bench);
+  snprintf(name, sizeof name, "%s-search", path);
+  ck_assert_int_eq(sqlite3_open(name, &db), SQLITE_OK);
+  ck_assert_int_eq(sqlite3_exec(db, "PRAGMA user_version = 1; DROP TABLE words; DROP TABLE doc", NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_close(db);
+  open_store();
+  wait_indexed(1);
+  ck_assert_str_eq(found("alice", "cherry"), "1");
+  ck_assert_uint_eq(rows_in("-search", "SELECT user_version FROM pragma_user_version"), version);
   end();
 }
 END_TEST
@@ -730,6 +815,9 @@ int main(void) {
       {pruning_splits_runs_and_moves_the_horizon, 0},
       {words_are_found, 0},
       {pruned_rows_leave_the_index, 0},
+      {a_document_of_which_a_part_was_pruned_is_made_anew, 0},
+      {a_text_that_gave_way_leaves_the_index, 0},
+      {an_index_of_another_version_is_made_anew, 0},
       {a_lost_or_damaged_index_is_made_anew, 0},
       {without_search_nothing_is_indexed_and_nothing_kept, 0},
       {synced_follows_the_checkpoint, 0},
