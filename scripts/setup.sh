@@ -10,6 +10,7 @@ packages="
   libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
   libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
   libsodium-dev libsqlite3-dev libssl-dev libjwt-dev libjansson-dev libedit-dev libexpat1-dev
+  libhiredis-dev redis-server
   check libsubunit-dev
   python3 python3-cffi python3-websockets python3-protobuf python3-pytest
   g++ abigail-tools cppcheck gcovr

@@ -196,6 +196,11 @@ elif wanted failures && [ -x build/dev/bin/chat-failures ]; then
 fi
 if wanted model; then stage model build/release/bin/chat-model; fi
 if wanted integration && has_tests tests/integration; then stage integration run_scripts dev tests/integration; fi
+# Real servers of others, started here; what a machine lacks is said.
+if wanted services; then
+    if has_ctest dev services; then stage services-contract run_ctest dev services; fi
+    if has_tests tests/services; then stage services run_scripts dev tests/services; fi
+fi
 if wanted power && has_ctest release power; then
     stage power-asan run_ctest dev power
     stage power env CUTS="${CHAT_POWER_CUTS:-2000}" SIM=no scripts/power.sh

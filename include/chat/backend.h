@@ -61,6 +61,17 @@ typedef struct chat_wake {
   void *arg;
 } chat_wake;
 
+/* A figure of a backend's own, for /metrics (Prometheus). Its words are static text of the backend, never what comes from outside. Figures of one name stand together; type and help are those
+ * of the first of them. */
+enum { CHAT_FIGURE_GAUGE = 1, CHAT_FIGURE_COUNTER = 2 };
+
+typedef struct chat_figure {
+  uint32_t type;                   /* CHAT_FIGURE_* */
+  const char *name, *help;         /* "chat_directory_steps_total" */
+  const char *label, *label_value; /* NULL: none */
+  int64_t value;
+} chat_figure;
+
 typedef struct chat_backend_vtable {
   uint32_t size;       /* sizeof(chat_backend_vtable) */
   const char *name;    /* "log_mem" */
@@ -71,6 +82,7 @@ typedef struct chat_backend_vtable {
   int (*submit)(void *self, void *port, chat_op *op);
   chat_op *(*poll)(void *self, void *port);
   void (*free)(void *self); /* after the last port_free */
+  size_t (*figures)(void *self, chat_figure *figures, size_t max); /* fills in at most max (32 and up), gives how many; any thread, before free. NULL, or a vtable that ends before: none */
 } chat_backend_vtable;
 
 enum {
@@ -409,7 +421,11 @@ typedef struct chat_store_prune {
 
 /* ------------------------------------------------------------------------------------------------ directory
  *
- * Hints (P7): may be lost at any time; `epoch` changes whenever the directory may have forgotten something. A gateway is named by up to 64 bytes.
+ * Hints (P7): may be lost at any time; `epoch` changes whenever the part of the directory that has a user may have forgotten something. A gateway is named by up to 64 bytes.
+ *
+ * A directory may have parts, each with some of the users, and one of them may be away. So what an op does for several users has an outcome for each: where the op's status is 0 a renewal or
+ * raise whose own status is not 0 went as that says, and nothing else of it is a result; where it is not 0, that is what happened to all of them. A status of the op itself says that the
+ * directory as a whole is away: a directory of parts gives each item its own, also where all of them failed.
  */
 typedef struct chat_route {
   chat_bytes gateway;
@@ -424,6 +440,8 @@ typedef struct chat_renewal {
   uint64_t session;       /* device session number: a lower one never replaces a higher one's route */
   uint64_t pos;           /* result: 0 missing */
   uint64_t newest_session;/* result: of the device's route as it now stands; above `session`: the device has a newer session elsewhere */
+  uint64_t epoch;         /* result: of the part that has this user */
+  int32_t status;         /* result of RENEW: 0, or what an op's status may be */
 } chat_renewal;
 typedef struct chat_directory_renew {
   chat_op op;
@@ -431,7 +449,6 @@ typedef struct chat_directory_renew {
   uint32_t route_ms, presence_ms; /* life: 300,000 and 30,000 */
   chat_renewal *renewals;
   size_t count;
-  uint64_t epoch; /* result */
 } chat_directory_renew;
 
 typedef struct chat_directory_drop { /* CHAT_OP_DIRECTORY_DROP: the device left; dropped only where the route is this gateway's and session's. A user without routes is offline */
@@ -446,20 +463,19 @@ typedef struct chat_raise {
   uint64_t previous; /* result: pos:{user} before; 0: there was none */
   chat_route *routes; /* result */
   size_t route_count;
+  int32_t status; /* result: 0, or what an op's status may be: then previous and route_count are 0 */
 } chat_raise;
 typedef struct chat_directory_raise { /* CHAT_OP_DIRECTORY_RAISE (V1): one atomic step a user: raise pos:{user} to position (never lower it), read routes */
   chat_op op;
   uint64_t position;
   chat_raise *raises;
   size_t count;
-  uint64_t epoch;
 } chat_directory_raise;
 
 typedef struct chat_directory_routes { /* CHAT_OP_DIRECTORY_ROUTES: routes alone, for receipts, typing and verdicts */
   chat_op op;
   chat_raise *raises; /* previous stays 0 */
   size_t count;
-  uint64_t epoch;
 } chat_directory_routes;
 
 typedef struct chat_directory_mark { /* CHAT_OP_DIRECTORY_MARK (V2): puts a marker where pos:{user} is missing; any RAISE removes it */

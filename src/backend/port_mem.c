@@ -71,6 +71,13 @@ chat_op *ch_port_poll(ch_port *port) {
   return op;
 }
 
+bool ch_port_is_canceled(ch_port *port) {
+  pthread_mutex_lock(&port->lock);
+  bool canceled = port->canceled;
+  pthread_mutex_unlock(&port->lock);
+  return canceled;
+}
+
 void ch_port_cancel(ch_port *port) {
   pthread_mutex_lock(&port->lock);
   port->canceled = true;

@@ -40,5 +40,6 @@ void ch_port_finish(ch_port *port, chat_op *op, int status);
 chat_op *ch_port_poll(ch_port *port);
 /* No op is accepted from now on. */
 void ch_port_cancel(ch_port *port);
+bool ch_port_is_canceled(ch_port *port);
 
 #endif

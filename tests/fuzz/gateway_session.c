@@ -254,8 +254,9 @@ static void fill_deliveries(world *w, chat_link_receive *op, uint8_t choice) {
 
 static void fill_renewals(world *w, chat_directory_renew *op, uint8_t choice) {
   if (choice % 16 == 15) w->epoch++;
-  op->epoch = w->epoch;
   for (size_t i = 0; i < op->count; i++) {
+    op->renewals[i].epoch = w->epoch;
+    op->renewals[i].status = choice % 16 == 13 && i % 2 ? CHAT_E_AGAIN : 0;
     op->renewals[i].pos = byte(w) % 4 ? w->position : 0;
     op->renewals[i].newest_session = op->renewals[i].session + (choice % 32 == 30);
   }

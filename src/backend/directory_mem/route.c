@@ -105,6 +105,8 @@ static int renew_one(ch_directory_mem *directory, const chat_directory_renew *re
   ch_directory_user *user;
   int error = ch_directory_user_hold(directory, renewal->user, &user);
   if (error) return error;
+  renewal->epoch = directory->epoch;
+  renewal->status = 0;
   error = renew_route(directory, user, renew, renewal, now.elapsed_ms);
   if (!error) error = ch_directory_user_set_online(directory, user, renew->presence_ms, now);
   renewal->pos = user->pos;
@@ -120,7 +122,6 @@ bool ch_directory_do_renew(ch_directory_mem *directory, ch_directory_port *port,
   *status = 0;
   for (size_t i = 0; i < renew->count && !*status; i++)
     *status = renew_one(directory, renew, &renew->renewals[i], now);
-  renew->epoch = directory->epoch;
   return true;
 }
 
@@ -151,6 +152,7 @@ static size_t count_routes(const ch_directory_user *user) {
 }
 
 static int out_routes(chat_op *op, ch_directory_user *user, uint64_t now_ms, chat_raise *out) {
+  out->status = 0;
   out->previous = 0;
   out->route_count = 0;
   out->routes = NULL;
@@ -209,7 +211,6 @@ bool ch_directory_do_raise(ch_directory_mem *directory, ch_directory_port *port,
     raise_pos(users[i], raise->position, &raise->raises[i]);
   for (size_t i = 0; i < held; i++)
     ch_directory_user_settle(directory, users[i], now.elapsed_ms);
-  raise->epoch = directory->epoch;
   return true;
 }
 
@@ -219,7 +220,6 @@ bool ch_directory_do_routes(ch_directory_mem *directory, ch_directory_port *port
   *status = raises_valid(ask->raises, ask->count) ? 0 : CHAT_E_INVALID;
   for (size_t i = 0; i < ask->count && !*status; i++)
     *status = out_routes(op, ch_directory_user_find(directory, ask->raises[i].user), now.elapsed_ms, &ask->raises[i]);
-  ask->epoch = directory->epoch;
   return true;
 }
 

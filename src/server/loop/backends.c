@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "backend/directory_mem.h"
+#include "backend/directory_redis/directory_redis.h"
 #include "backend/link_mem.h"
 #include "backend/log_file/log_file.h"
 #include "backend/log_mem.h"
@@ -87,6 +88,11 @@ static int open_directory_mem(const ch_backends_config *config, chat_backend *ba
   return ch_directory_mem_new(&directory, backend);
 }
 
+static int open_directory_redis(const ch_backends_config *config, chat_backend *backend, ch_buf *why) {
+  ch_directory_redis_config directory = {.alloc = config->env->alloc, .random = {config->env->random, config->env->random_arg}, .url = config->options->directory};
+  return ch_directory_redis_new(&directory, backend, why);
+}
+
 static int open_link_mem(const ch_backends_config *config, chat_backend *backend, ch_buf *why) {
   (void)why;
   return ch_link_mem_new(&(ch_link_mem_config){.alloc = config->env->alloc, .gateways_max = LINK_GATEWAYS_MAX, .deliveries_max = LINK_DELIVERIES_MAX}, backend);
@@ -105,6 +111,8 @@ static const version versions[] = {
     {CH_BACKEND_LOG, "file", true, open_log_file},      {CH_BACKEND_LOG, "mem", false, open_log_mem},
     {CH_BACKEND_STORE, "sqlite", true, open_store_sqlite}, {CH_BACKEND_STORE, "mem", false, open_store_mem},
     {CH_BACKEND_DIRECTORY, "mem", false, open_directory_mem}, {CH_BACKEND_LINK, "mem", false, open_link_mem},
+    {CH_BACKEND_DIRECTORY, "redis", false, open_directory_redis}, {CH_BACKEND_DIRECTORY, "redis-cluster", false, open_directory_redis},
+    {CH_BACKEND_DIRECTORY, "rediss", false, open_directory_redis}, {CH_BACKEND_DIRECTORY, "rediss-cluster", false, open_directory_redis},
 };
 
 static const char *name_of(const ch_backends_config *config, ch_backend_kind kind) {
@@ -116,9 +124,15 @@ static const char *name_of(const ch_backends_config *config, ch_backend_kind kin
   }
 }
 
+/* By the whole of it, or by the scheme of a url. */
+static bool is_named(const version *v, const char *name) {
+  size_t len = strlen(v->name);
+  return strncmp(v->name, name, len) == 0 && (name[len] == '\0' || strncmp(name + len, "://", 3) == 0);
+}
+
 static const version *find_version(ch_backend_kind kind, const char *name) {
   for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++)
-    if (versions[i].kind == kind && strcmp(versions[i].name, name) == 0) return &versions[i];
+    if (versions[i].kind == kind && is_named(&versions[i], name)) return &versions[i];
   return NULL;
 }
 
@@ -134,14 +148,15 @@ static int open_one(const ch_backends_config *config, ch_backend_kind kind, chat
   const char *name = name_of(config, kind);
   const version *chosen = find_version(kind, name);
   if (!chosen) {
-    ch_buf_printf(why, "%s: this version has no backend for %s", kind_names[kind], name);
+    int len = (int)strcspn(name, ":"); /* what is behind may be secret */
+    ch_buf_printf(why, "%s: this version has no backend for %.*s", kind_names[kind], len, name);
     return CHAT_E_UNSUPPORTED;
   }
   int error = chosen->needs_data ? make_data(config->options->data, why) : 0;
   if (error) return error;
   error = chosen->open(config, backend, why);
   if (error == CHAT_E_AGAIN) error = CHAT_E_BUSY; /* SQLite waited long for a lock: of somebody who is not a server, which would have been found before */
-  if (error) ch_buf_printf(why, "%s %s: %s", kind_names[kind], name, chat_error_text(error));
+  if (error) ch_buf_printf(why, "%s %s: %s", kind_names[kind], chosen->name, chat_error_text(error));
   return error;
 }
 

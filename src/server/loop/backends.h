@@ -19,7 +19,8 @@ typedef struct ch_backend_set {
   uint32_t partitions[CHAT_TOPIC_COUNT]; /* as the log says */
 } ch_backend_set;
 
-/* Opens what is missing, and asks the log for its partitions: may block. `why` gets a sentence. CHAT_E_UNSUPPORTED (a backend that is not there), errors of the backends. */
+/* Opens what is missing, and asks the log for its partitions: may block. `why` gets a sentence; also where all is well but a server of a backend is not there yet.
+ * CHAT_E_UNSUPPORTED (a backend that is not there), errors of the backends. */
 int ch_backends_open(const ch_backends_config *config, ch_backend_set *set, ch_buf *why);
 void ch_backends_close(ch_backend_set *set);
 const char *ch_backend_kind_name(ch_backend_kind kind); /* for logs and sentences */

@@ -305,7 +305,7 @@ static void free_hooks(void *self) {
   ch_free(all->config.alloc, all);
 }
 
-static const chat_backend_vtable hooks_vtable = {sizeof(chat_backend_vtable), "hooks", CHAT_BACKEND_SHARED, port_new, port_cancel, port_free, submit, poll_port, free_hooks};
+static const chat_backend_vtable hooks_vtable = {sizeof(chat_backend_vtable), "hooks", CHAT_BACKEND_SHARED, port_new, port_cancel, port_free, submit, poll_port, free_hooks, NULL};
 
 int ch_hooks_new(const ch_hooks_config *config, chat_backend *backend) {
   hooks *all = ch_calloc(config->alloc, 1, sizeof *all);

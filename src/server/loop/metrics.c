@@ -149,6 +149,17 @@ static void put_histogram(const ch_metrics *metrics, ch_buf *buf, int h) {
   ch_buf_printf(buf, "%" PRIu64 "\n", total);
 }
 
+int ch_metrics_render_figures(const ch_metrics *metrics, const chat_figure *figures, size_t count, ch_buf *buf) {
+  for (size_t i = 0; i < count; i++) {
+    const chat_figure *figure = &figures[i];
+    bool is_first = i == 0 || strcmp(figures[i - 1].name, figure->name) != 0;
+    if (is_first) put_header(buf, figure->name, figure->type == CHAT_FIGURE_COUNTER ? "counter" : "gauge", figure->help);
+    put_series(metrics, buf, figure->name, "", figure->label, figure->label_value);
+    ch_buf_printf(buf, "%" PRId64 "\n", figure->value);
+  }
+  return buf->error;
+}
+
 int ch_metrics_render(const ch_metrics *metrics, ch_buf *buf) {
   for (int m = 0; m < CH_METRIC_COUNT; m++)
     put_metric(metrics, buf, m);

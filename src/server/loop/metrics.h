@@ -2,7 +2,7 @@
 /*
  * metrics.h - the figures of one server, and their Prometheus text (format 0.0.4; docs/operating.md, "Watch").
  *
- * What exists is fixed by the two tables below: no name or label value ever comes from a peer, so the number of series is bounded. Several
+ * What exists is fixed by the two tables below, and by what backends say of themselves (chat/backend.h): no name or label value ever comes from a peer, so the number of series is bounded. Several
  * servers in a process have a registry each; a label `server` tells them apart.
  *
  * Threads: after init any thread may add, set, observe and render; each figure is atomic by itself, a page of them is not one moment.
@@ -12,6 +12,8 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+
+#include <chat/backend.h>
 
 #include "core/buf.h"
 
@@ -70,7 +72,7 @@ typedef enum ch_histogram {
       CH_HISTOGRAM_COUNT
 } ch_histogram;
 
-enum { CH_HISTOGRAM_BUCKETS = 16, CH_METRICS_SERVER_MAX = 64, CH_METRICS_TEXT_MAX = 65536 };
+enum { CH_METRICS_FIGURES_MAX = 64, CH_HISTOGRAM_BUCKETS = 16, CH_METRICS_SERVER_MAX = 64, CH_METRICS_TEXT_MAX = 65536 };
 
 typedef struct ch_metrics {
   char server[CH_METRICS_SERVER_MAX + 1];   /* empty: no such label */
@@ -95,5 +97,7 @@ void ch_metrics_observe_us(ch_metrics *metrics, ch_histogram histogram, uint64_t
 
 /* Appends the page (below CH_METRICS_TEXT_MAX bytes; content type "text/plain; version=0.0.4"). buf's error: CHAT_E_NOMEM, CHAT_E_TOO_LARGE, where the page is in part there. */
 int ch_metrics_render(const ch_metrics *metrics, ch_buf *buf);
+/* And those of a backend. */
+int ch_metrics_render_figures(const ch_metrics *metrics, const chat_figure *figures, size_t count, ch_buf *buf);
 
 #endif

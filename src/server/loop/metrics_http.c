@@ -53,10 +53,24 @@ static void put_text(ch_buf *out, const char *status, const char *text) {
   ch_buf_put_text(out, text);
 }
 
+static bool has_figures(const chat_backend_vtable *vtable) {
+  return vtable && vtable->size >= sizeof *vtable && vtable->figures;
+}
+
+static int render(const ch_metrics_http_config *config, ch_buf *page) {
+  chat_figure figures[CH_METRICS_FIGURES_MAX];
+  int error = ch_metrics_render(config->metrics, page);
+  for (size_t i = 0; i < config->backend_count && !error; i++) {
+    const chat_backend *backend = &config->backends[i];
+    if (has_figures(backend->vtable)) error = ch_metrics_render_figures(config->metrics, figures, backend->vtable->figures(backend->self, figures, CH_METRICS_FIGURES_MAX), page);
+  }
+  return error;
+}
+
 static void put_metrics(ch_metrics_http *http, ch_buf *out) {
   ch_buf page;
   ch_buf_init(&page, http->config.alloc, CH_METRICS_TEXT_MAX);
-  if (ch_metrics_render(http->config.metrics, &page) == 0) {
+  if (render(&http->config, &page) == 0) {
     put_head(out, "200 OK", "text/plain; version=0.0.4; charset=utf-8", page.len);
     ch_buf_put(out, ch_buf_bytes(&page));
   } else {

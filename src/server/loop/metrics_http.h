@@ -15,6 +15,8 @@ typedef struct ch_metrics_http_config {
   const chat_allocator *alloc;
   ch_turn_loop *loop;
   const ch_metrics *metrics;
+  const chat_backend *backends; /* whose figures are told as well; backend_count of them */
+  size_t backend_count;
   int listen_fd; /* taken over, also on an error */
   /* 0: healthy; else why not (/healthz then answers 503). On the loop's thread. */
   int (*health)(void *arg);

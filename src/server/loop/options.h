@@ -20,7 +20,7 @@ typedef struct ch_server_options {
   char tls_cert[CH_OPTION_TEXT_MAX], tls_key[CH_OPTION_TEXT_MAX];
   char jwt_key[CH_OPTION_KEYS_MAX], jwt_issuer[CH_OPTION_TEXT_MAX], jwt_audience[CH_OPTION_TEXT_MAX];
   uint64_t jwt_leeway_ms;
-  char data[CH_OPTION_TEXT_MAX], log[CH_OPTION_TEXT_MAX], store[CH_OPTION_TEXT_MAX], directory[CH_OPTION_TEXT_MAX], roles[CH_OPTION_TEXT_MAX];
+  char data[CH_OPTION_TEXT_MAX], log[CH_OPTION_TEXT_MAX], store[CH_OPTION_TEXT_MAX], directory[CH_OPTION_KEYS_MAX], roles[CH_OPTION_TEXT_MAX];
   uint64_t log_commit_ms;
   int64_t log_epoch;
   uint64_t retention_ms;

@@ -173,12 +173,22 @@ static ch_worker_loop_config worker_of(chat_server *server, int metrics_fd) {
 
 /* ------------------------------------------------------------------------------------------------ opening */
 
+/* What is not reached yet may come: nothing of it is needed to begin. */
+static void warn(chat_server *server) {
+  ch_logline line;
+  ch_logline_begin(&line, &server->log, CHAT_LOG_WARN, server->seams.clock.wall_ms(server->seams.clock.arg), "a backend is not all there yet");
+  ch_logline_text(&line, CH_LOG_REASON, ch_buf_bytes(&server->problem));
+  ch_logline_end(&line);
+  ch_buf_clear(&server->problem);
+}
+
 static int open_backends(chat_server *server) {
   ch_backends_config config = {.env = &server->env, .clock = server->seams.clock, .options = &server->options};
   for (int kind = 0; kind < CH_BACKEND_HOOKS; kind++)
     if (server->seams.is_given[kind]) config.given[kind] = &server->seams.given[kind];
   int error = ch_backends_open(&config, &server->backends, &server->problem);
   server->backends.all.space = server->space;
+  if (!error && server->problem.len) warn(server);
   return error ? error : ch_server_check_roles(server);
 }
 

@@ -221,6 +221,8 @@ static int open_http(ch_worker_loop *loop) {
   ch_metrics_http_config http = {.alloc = loop->config.env->alloc,
                                  .loop = &loop->turns,
                                  .metrics = loop->config.metrics,
+                                 .backends = loop->config.backends->of,
+                                 .backend_count = CH_BACKEND_HOOKS,
                                  .listen_fd = loop->config.metrics_fd,
                                  .health = health,
                                  .arg = loop};

@@ -25,31 +25,55 @@ void ch_delivery_directory_failed(ch_delivery_debt *debt, ch_now now) {
   ch_retry_schedule(&debt->retry, now);
 }
 
+static bool is_raised(const ch_delivery_record *record, const ch_recipient *recipient) {
+  return record->raise && record->raise->raises[recipient->index].status == 0;
+}
+
+static size_t count_not_raised(const ch_delivery_record *record) {
+  size_t count = 0;
+  for (const ch_recipient *at = record->raised.first; at; at = at->next)
+    count += !is_raised(record, at);
+  return count;
+}
+
 int ch_delivery_owe(ch_delivery_partition *partition) {
   ch_delivery_debt *debt = &partition->debt;
   const ch_delivery_record *record = &partition->record;
-  if (record->raise || record->raised.count == 0) return 0;
-  if (debt->users.count + record->raised.count > OWED_MAX) return CHAT_E_FULL;
+  size_t count = count_not_raised(record);
+  if (count == 0) return 0;
+  if (debt->users.count + count > OWED_MAX) return CHAT_E_FULL;
   if (debt->users.count == 0 || record->position > debt->position) debt->position = record->position;
   for (const ch_recipient *at = record->raised.first; at; at = at->next) {
-    if (ch_hashmap_insert(&debt->users, at->user, debt) == CHAT_E_NOMEM) return CHAT_E_NOMEM;
+    if (!is_raised(record, at) && ch_hashmap_insert(&debt->users, at->user, debt) == CHAT_E_NOMEM) return CHAT_E_NOMEM;
   }
   return 0;
 }
 
 void ch_delivery_settle(ch_delivery_debt *debt, chat_directory_raise *raise) {
   for (size_t i = 0; i < raise->count && debt->users.count > 0; i++) {
-    if (CH_RULE(V1) && ch_hashmap_remove(&debt->users, raise->raises[i].user)) raise->raises[i].previous = 0;
+    chat_raise *raised = &raise->raises[i];
+    if (CH_RULE(V1) && !raised->status && ch_hashmap_remove(&debt->users, raised->user)) raised->previous = 0;
   }
 }
 
 /* ------------------------------------------------------------------------------------------------ raising it again */
 
-static int fill(chat_directory_raise *op, const ch_hashmap *users) {
+static const ch_hashmap_entry *entry_at(const ch_hashmap *users, size_t place) {
+  const ch_hashmap_entry *entry = ch_hashmap_first(users);
+  for (; place > 0; place--)
+    entry = ch_hashmap_next(users, entry);
+  return entry;
+}
+
+/* From debt.next on, around: those whose part of the directory stays away do not keep the others back. */
+static int fill(chat_directory_raise *op, ch_delivery_debt *debt) {
+  const ch_hashmap *users = &debt->users;
   size_t count = users->count < RAISE_MAX ? users->count : RAISE_MAX;
   op->raises = chat_op_alloc(&op->op, count * sizeof *op->raises);
   if (!op->raises) return CHAT_E_NOMEM;
-  for (const ch_hashmap_entry *entry = ch_hashmap_first(users); op->count < count; entry = ch_hashmap_next(users, entry)) {
+  debt->next %= users->count;
+  for (const ch_hashmap_entry *entry = entry_at(users, debt->next); op->count < count; entry = ch_hashmap_next(users, entry)) {
+    if (!entry) entry = ch_hashmap_first(users);
     chat_bytes user = chat_op_copy(&op->op, ch_hashmap_key(entry)); /* it may be settled meanwhile */
     if (!user.data) return CHAT_E_NOMEM;
     op->raises[op->count++] = (chat_raise){.user = user};
@@ -62,7 +86,7 @@ static chat_op *new_raise(ch_delivery_partition *partition) {
   if (!op) return NULL;
   op->op.tag = OF_DEBT;
   op->position = partition->debt.position;
-  if (!fill(op, &partition->debt.users)) return &op->op;
+  if (!fill(op, &partition->debt)) return &op->op;
   ch_op_free(&op->op);
   return NULL;
 }
@@ -100,6 +124,13 @@ static void tell_to_sync(ch_delivery_partition *partition, chat_directory_raise 
   ch_delivery_put_links(deliverer, &links);
 }
 
+size_t ch_delivery_count_failed(const chat_directory_raise *op) {
+  size_t count = 0;
+  for (size_t i = 0; i < op->count; i++)
+    count += op->raises[i].status != 0;
+  return count;
+}
+
 void ch_delivery_debt_took(ch_delivery_partition *partition, chat_directory_raise *op, ch_now now) {
   ch_delivery_debt *debt = &partition->debt;
   if (op->op.status) {
@@ -108,13 +139,18 @@ void ch_delivery_debt_took(ch_delivery_partition *partition, chat_directory_rais
     return;
   }
   debt->is_down = false;
-  debt->retry.wait_ms = partition->deliverer->config.retry_ms;
-  partition->deliverer->stats.raises += op->count;
+  size_t failed = ch_delivery_count_failed(op);
+  debt->next += failed;
+  partition->deliverer->stats.raises += op->count - failed;
+  if (failed)
+    ch_retry_schedule(&debt->retry, now);
+  else
+    debt->retry.wait_ms = partition->deliverer->config.retry_ms;
   if (op->position < debt->position) { /* some are owed more meanwhile: all again */
     ch_op_free(&op->op);
     return;
   }
   for (size_t i = 0; i < op->count; i++)
-    (void)ch_hashmap_remove(&debt->users, op->raises[i].user);
+    if (!op->raises[i].status) (void)ch_hashmap_remove(&debt->users, op->raises[i].user);
   tell_to_sync(partition, op);
 }

@@ -16,7 +16,8 @@
  * nothing is missing. What failed is simply missing still, and is put out anew after a while: everything here may be done twice. Only the directory is not waited for:
  *
  * The debt is whom the directory could not be told about. While it is down no record asks it: their live events are dropped, their heads are written all the same, and
- * their recipients are owed the highest of the positions, which is raised again and again until that is answered; then they are told to sync (V1).
+ * their recipients are owed the highest of the positions, which is raised again and again until that is answered; then they are told to sync (V1). Where only a part of it is away, its
+ * users alone are owed.
  *
  * A revoked partition does nothing more, but stays until its ops are back, because they borrow from it. Nobody waits for LINK_SEND and CONSUMED: they have no owner.
  */
@@ -46,6 +47,7 @@ typedef struct ch_delivery_reader {
 typedef struct ch_delivery_debt {
   ch_hashmap users;   /* whose raise was not answered */
   uint64_t position;  /* the highest of theirs */
+  size_t next;        /* which of them the next RAISE begins with */
   bool is_down;       /* the directory */
   bool is_outside;    /* the RAISE for them */
   ch_retry retry;
@@ -105,6 +107,7 @@ void ch_delivery_debt_fini(ch_delivery_debt *debt);
 void ch_delivery_directory_failed(ch_delivery_debt *debt, ch_now now);
 /* The recipients of the record at work, if they were not raised. 0, CHAT_E_NOMEM, CHAT_E_FULL: later. */
 int ch_delivery_owe(ch_delivery_partition *partition);
+size_t ch_delivery_count_failed(const chat_directory_raise *raise); /* users whose part of the directory did not answer */
 /* A record's RAISE was answered: what was there before is not known of those who were owed one, and they no longer are. */
 void ch_delivery_settle(ch_delivery_debt *debt, chat_directory_raise *raise);
 /* Raises what is owed as far as it is time, and finds out whether the directory is there again. */

@@ -156,18 +156,21 @@ static bool is_for_directory(const chat_op *op) {
   return op->kind == CHAT_OP_DIRECTORY_RAISE || op->kind == CHAT_OP_DIRECTORY_ROUTES || op->kind == CHAT_OP_DIRECTORY_SUBSCRIBERS;
 }
 
-static void took_raise(ch_delivery_partition *partition, chat_directory_raise *op) {
+/* Who was not raised is owed it (ch_delivery_owe), and tried again after a while. */
+static void took_raise(ch_delivery_partition *partition, chat_directory_raise *op, ch_now now) {
+  size_t failed = ch_delivery_count_failed(op);
   ch_delivery_settle(&partition->debt, op);
   partition->record.raise = op;
-  partition->deliverer->stats.raises += op->count;
+  partition->deliverer->stats.raises += op->count - failed;
+  if (failed) ch_retry_schedule(&partition->debt.retry, now);
 }
 
-static void took_answer(ch_delivery_partition *partition, chat_op *op) {
+static void took_answer(ch_delivery_partition *partition, chat_op *op, ch_now now) {
   ch_delivery_record *record = &partition->record;
   switch (op->kind) {
   case CHAT_OP_STORE_WRITE_HEADS: record->written = true; break;
   case CH_OP_AFTER_STORE: record->told[op->tag] = true; break;
-  case CHAT_OP_DIRECTORY_RAISE: took_raise(partition, (chat_directory_raise *)(void *)op); break;
+  case CHAT_OP_DIRECTORY_RAISE: took_raise(partition, (chat_directory_raise *)(void *)op, now); break;
   case CHAT_OP_DIRECTORY_ROUTES: record->routes = (chat_directory_routes *)(void *)op; break;
   case CHAT_OP_DIRECTORY_SUBSCRIBERS: record->subscribers[op->tag] = (chat_directory_subscribers *)(void *)op; break;
   default: ch_assert(!"an op of a step");
@@ -177,7 +180,7 @@ static void took_answer(ch_delivery_partition *partition, chat_op *op) {
 int ch_delivery_took(ch_delivery_partition *partition, chat_op *op, ch_now now) {
   int status = op->status;
   bool of_directory = is_for_directory(op);
-  if (!status) took_answer(partition, op);
+  if (!status) took_answer(partition, op, now);
   if (status || !of_directory) ch_op_free(op);
   if (!of_directory) return status;
   if (status) ch_delivery_directory_failed(&partition->debt, now);

@@ -103,19 +103,19 @@ static void log_in(ch_gateway *gateway, ch_conn *conn, uint64_t tag, uint64_t ep
   if (conn->session.state == CH_SESSION_AUTH) ch_login_routed(gateway, conn, tag, now);
 }
 
-static void was_renewed(ch_gateway *gateway, ch_conn *conn, uint64_t tag, const chat_renewal *renewal, uint64_t epoch, ch_now now) {
+static void was_renewed(ch_gateway *gateway, ch_conn *conn, uint64_t tag, const chat_renewal *renewal, ch_now now) {
   if (renewal->newest_session > conn->device_session) {
     ch_conn_goodbye(gateway, conn, CHAT_E_REPLACED, now);
     return;
   }
   conn->pos_missing = renewal->pos == 0;
   if (conn->login)
-    log_in(gateway, conn, tag, epoch, now);
+    log_in(gateway, conn, tag, renewal->epoch, now);
   else
-    put_pos(gateway, conn, tag, pos_to_say(conn, renewal->pos, epoch, now), now);
+    put_pos(gateway, conn, tag, pos_to_say(conn, renewal->pos, renewal->epoch, now), now);
 }
 
-/* P7: without the directory a session goes on, blind to live events: it is told to sync, and once more 30 s later (V6). */
+/* P7: without its part of the directory a session goes on, blind to live events: it is told to sync, and once more 30 s later (V6). */
 static void was_not_renewed(ch_gateway *gateway, ch_conn *conn, uint64_t tag, ch_now now) {
   if (!conn->resync_ms) conn->resync_ms = now.elapsed_ms + RESYNC_MS;
   if (conn->login)
@@ -130,8 +130,8 @@ static void renew_done(ch_gateway *gateway, ch_call *call, int status, ch_now no
   for (size_t i = 0; i < op->count; i++) {
     ch_conn *conn = ch_conn_find(gateway, renew->who[i].connection);
     if (!conn || conn->closing) continue;
-    if (status == 0)
-      was_renewed(gateway, conn, renew->who[i].tag, &op->renewals[i], op->epoch, now);
+    if (status == 0 && op->renewals[i].status == 0)
+      was_renewed(gateway, conn, renew->who[i].tag, &op->renewals[i], now);
     else
       was_not_renewed(gateway, conn, renew->who[i].tag, now);
   }

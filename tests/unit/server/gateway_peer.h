@@ -168,9 +168,10 @@ static UNUSED void is_user(const char *user, uint64_t expires_ms) {
 
 static UNUSED void route_is_written(uint64_t epoch, uint64_t pos) {
   chat_directory_renew *op = take_op(CHAT_OP_DIRECTORY_RENEW);
-  op->epoch = epoch;
-  for (size_t i = 0; i < op->count; i++)
+  for (size_t i = 0; i < op->count; i++) {
     op->renewals[i].pos = pos;
+    op->renewals[i].epoch = epoch;
+  }
   give(op, 0);
 }
 

@@ -149,6 +149,54 @@ START_TEST(a_directory_that_is_down_does_not_hold_up_heads) {
 }
 END_TEST
 
+/* A raise of which a part of the directory did not answer. */
+static void raises_but(const char *users, uint64_t position, const char *failed) {
+  chat_directory_raise *op = take_raise(users, position);
+  for (size_t i = 0; i < op->count; i++) {
+    if (strchr(failed, users[i]))
+      op->raises[i].status = CHAT_E_AGAIN;
+    else
+      add_routes(&op->op, &op->raises[i], (char[]){users[i], '1', 0});
+  }
+  give(op, 0);
+}
+
+static void fails_for_all(chat_directory_raise *op) {
+  for (size_t i = 0; i < op->count; i++)
+    op->raises[i].status = CHAT_E_AGAIN;
+  give(op, 0);
+}
+
+START_TEST(users_of_a_part_that_is_away_are_owed_alone) {
+  log_event("ab");
+  log_event("a");
+  log_event("b");
+  begin();
+  reads(3);
+  heads_are_written(1);
+  raises_but("ab", 1, "b");
+  sends_event("a", 1, 1, 0);
+  heads_are_written(2);
+  raises("a", 2, 1); /* the others are told as before */
+  sends_event("a", 2, 2, 1);
+  heads_are_written(3);
+  raises_but("b", 3, "b");
+  rests();
+  pass_time(RETRY_MS);
+  raises_but("b", 3, "b"); /* the debt */
+  pass_time(2 * RETRY_MS - 1);
+  rests();
+  pass_time(1);
+  raises("b", 3, 0);
+  chat_link_send *op = take_link("1"); /* told to sync: no event, nothing known before */
+  ck_assert_uint_eq(op->deliveries->targets->previous, 0);
+  ck_assert_uint_eq(op->deliveries->position, 3);
+  give(op, 0);
+  ck_assert_uint_eq(stats()->raises, 3);
+  deliverer_end();
+}
+END_TEST
+
 START_TEST(the_directory_is_tried_again_after_twice_the_time) {
   log_event("a");
   begin();
@@ -301,6 +349,39 @@ START_TEST(what_is_owed_is_bounded) {
   ck_assert_uint_eq(last->count, USERS_COUNT);
   give(last, 0);
   ck_assert_uint_eq(stats()->records, RECORDS_COUNT);
+  deliverer_end();
+}
+END_TEST
+
+/* Whose part of the directory stays away does not keep those back whose part is there again. */
+START_TEST(the_debt_goes_round) {
+  enum { USERS_COUNT = 256, RECORDS_COUNT = 17, RAISE_MAX = 4096 };
+  for (uint32_t i = 0; i < RECORDS_COUNT; i++)
+    log_users(i * USERS_COUNT, USERS_COUNT);
+  begin();
+  reads(RECORDS_COUNT);
+  heads_are_written(1);
+  fails_for_all(take_op(CHAT_OP_DIRECTORY_RAISE));
+  pass_time(RETRY_MS);
+  chat_directory_raise *debt = take_op(CHAT_OP_DIRECTORY_RAISE);
+  for (uint64_t i = 2; i <= RECORDS_COUNT; i++) {
+    heads_are_written(i);
+    fails_for_all(take_op(CHAT_OP_DIRECTORY_RAISE));
+  }
+  const chat_bytes first = ch_bytes_text("u000000");
+  ck_assert(ch_bytes_equal(debt->raises[0].user, first));
+  ck_assert_uint_eq(debt->count, USERS_COUNT);
+  fails_for_all(debt);
+  pass_time(2 * RETRY_MS);
+  debt = take_op(CHAT_OP_DIRECTORY_RAISE);
+  ck_assert_uint_eq(debt->count, RAISE_MAX); /* all whose turn was not yet: they are 17 * 256 */
+  for (size_t i = 0; i < debt->count; i++)
+    ck_assert(!ch_bytes_equal(debt->raises[i].user, first));
+  fails_for_all(debt);
+  pass_time(CH_RETRY_MAX_MS);
+  debt = take_op(CHAT_OP_DIRECTORY_RAISE);
+  ck_assert(ch_bytes_equal(debt->raises[0].user, first));
+  give(debt, 0);
   deliverer_end();
 }
 END_TEST
@@ -610,6 +691,8 @@ int main(void) {
       {heads_that_failed_are_written_again_after_twice_the_time, 0},
       {other_errors_of_store_and_log_stop_the_partition, 0},
       {a_directory_that_is_down_does_not_hold_up_heads, 0},
+      {users_of_a_part_that_is_away_are_owed_alone, 0},
+      {the_debt_goes_round, 0},
       {the_directory_is_tried_again_after_twice_the_time, 0},
       {what_is_owed_meanwhile_is_raised_as_well, 0},
       {the_highest_position_is_raised_again, 0},

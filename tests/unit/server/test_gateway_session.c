@@ -334,7 +334,7 @@ START_TEST(a_newer_session_elsewhere_is_learnt_at_renewal) {
   beats(1, 4);
   pass_time(100);
   chat_directory_renew *op = take_op(CHAT_OP_DIRECTORY_RENEW);
-  op->epoch = 7;
+  op->renewals[0].epoch = 7;
   op->renewals[0].newest_session = 2;
   give(op, 0);
   hears_goodbye(1, CHAT_E_REPLACED);
@@ -538,7 +538,7 @@ static uint64_t pos_said(uint64_t epoch, int status) {
   beats(1, 4);
   pass_time(50);
   chat_directory_renew *op = take_op(CHAT_OP_DIRECTORY_RENEW);
-  op->epoch = epoch;
+  op->renewals[0].epoch = epoch;
   op->renewals[0].pos = 66;
   give(op, status);
   return hears(1, CH_HEARTBEAT_REPLY)->u.pos;
@@ -571,6 +571,27 @@ START_TEST(a_directory_that_is_away_makes_it_sync_and_once_more) {
 }
 END_TEST
 
+START_TEST(whose_part_of_the_directory_is_away_syncs_alone) {
+  begin();
+  login(1, "ann", 1);
+  login(2, "bob", 2);
+  beats(1, 4);
+  beats(2, 5);
+  pass_time(50);
+  chat_directory_renew *op = take_op(CHAT_OP_DIRECTORY_RENEW);
+  op->renewals[0] = (chat_renewal){.user = op->renewals[0].user, .status = CHAT_E_AGAIN};
+  op->renewals[1].epoch = 7;
+  op->renewals[1].pos = 66;
+  give(op, 0);
+  ck_assert_uint_eq(hears(1, CH_HEARTBEAT_REPLY)->u.pos, 0);
+  ck_assert_uint_eq(hears(2, CH_HEARTBEAT_REPLY)->u.pos, 66);
+  pass_time(30000);
+  ck_assert_uint_eq(pos_said(7, 0), 0); /* once more */
+  ck_assert_uint_eq(pos_said(7, 0), 66);
+  gateway_end();
+}
+END_TEST
+
 START_TEST(a_busy_client_is_renewed_and_told_all_the_same) {
   begin();
   login(1, "ann", 1);
@@ -596,7 +617,7 @@ START_TEST(each_heartbeat_has_its_own_reply) {
   beats(1, 5);
   pass_time(50);
   chat_directory_renew *second = take_op(CHAT_OP_DIRECTORY_RENEW);
-  first->epoch = second->epoch = 7;
+  first->renewals[0].epoch = second->renewals[0].epoch = 7;
   give(first, 0);
   ck_assert_uint_eq(hears(1, CH_HEARTBEAT_REPLY)->tag, 4);
   give(second, 0);
@@ -878,6 +899,7 @@ int main(void) {
       {a_token_of_another_user, 0},
       {a_heartbeat_renews_and_carries_pos, 0},
       {another_epoch_makes_it_sync_and_once_more_after_30_s, 0},
+      {whose_part_of_the_directory_is_away_syncs_alone, 0},
       {a_directory_that_is_away_makes_it_sync_and_once_more, 0},
       {a_busy_client_is_renewed_and_told_all_the_same, 0},
       {each_heartbeat_has_its_own_reply, 0},

@@ -126,7 +126,7 @@ START_TEST(options_that_do_not_go_together_are_refused) {
       {"store", "sqlite", CHAT_E_INVALID, "log mem"},
       {"store", "cassandra", CHAT_E_UNSUPPORTED, "cassandra"},
       {"log", "kafka", CHAT_E_UNSUPPORTED, "kafka"},
-      {"directory", "redis", CHAT_E_UNSUPPORTED, "redis"},
+      {"directory", "etcd://secret", CHAT_E_UNSUPPORTED, "no backend for etcd"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     chat_server *server = served_new(NULL);
@@ -420,7 +420,7 @@ static void *let_go_later(void *arg) {
 
 /* Stop comes back at its deadline; free waits, since the op's memory is the backend's still. */
 START_TEST(a_backend_that_holds_on_does_not_hold_up_stop) {
-  static const chat_backend_vtable vtable = {sizeof vtable, "stuck", 0, stuck_port_new, stuck_port_cancel, stuck_port_free, stuck_submit, stuck_poll, stuck_free};
+  static const chat_backend_vtable vtable = {sizeof vtable, "stuck", 0, stuck_port_new, stuck_port_cancel, stuck_port_free, stuck_submit, stuck_poll, stuck_free, NULL};
   stuck_log log = {.lock = PTHREAD_MUTEX_INITIALIZER};
   chat_backend backend = {&vtable, &log};
   chat_server_config config = {.size = sizeof config, .message_log = &backend};
