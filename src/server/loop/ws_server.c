@@ -313,7 +313,8 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, void *user
 
 static const struct lws_protocols protocols[] = {
     {.name = "http", .callback = on_http},
-    {.name = "chat.v1", .callback = on_chat, .per_session_data_size = sizeof(per_session), .rx_buffer_size = RX_LEN},
+    /* Without tx_packet_size libwebsockets cuts what it writes to rx_buffer_size, and keeps and asks for the rest. */
+    {.name = "chat.v1", .callback = on_chat, .per_session_data_size = sizeof(per_session), .rx_buffer_size = RX_LEN, .tx_packet_size = CHAT_FRAME_MAX},
     {.name = NULL},
 };
 
