@@ -139,18 +139,21 @@ int ch_cursor_u64(ch_cursor *cursor, uint64_t *out) {
   return cursor->error;
 }
 
-int ch_cursor_varint(ch_cursor *cursor, uint64_t *out) {
+int ch_cursor_long_varint(ch_cursor *cursor, uint64_t *out) {
   uint64_t value = 0;
-  uint8_t byte = 0x80;
   *out = 0;
-  for (unsigned shift = 0; byte >= 0x80; shift += 7) {
-    if (ch_cursor_u8(cursor, &byte)) return cursor->error;
+  for (size_t i = 0; i < VARINT_LEN_MAX && i < cursor->left_len && !cursor->error; i++) {
+    uint8_t byte = cursor->data[i];
     /* The tenth byte holds the 64th bit and nothing else. */
-    if (shift == 63 && byte > 1) return cursor->error = CHAT_E_PROTOCOL;
-    value |= (uint64_t)(byte & 0x7F) << shift;
+    if (i == VARINT_LEN_MAX - 1 && byte > 1) break;
+    value |= (uint64_t)(byte & 0x7F) << 7 * i;
+    if (byte >= 0x80) continue;
+    cursor->data += i + 1;
+    cursor->left_len -= i + 1;
+    *out = value;
+    return CHAT_OK;
   }
-  *out = value;
-  return CHAT_OK;
+  return cursor->error = CHAT_E_PROTOCOL;
 }
 
 int ch_cursor_end(ch_cursor *cursor) {

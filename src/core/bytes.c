@@ -4,10 +4,6 @@
 #include <chat/chat.h>
 #include <string.h>
 
-ch_bytes ch_bytes_of(const void *data, size_t len) {
-  return (ch_bytes){.data = data, .len = len};
-}
-
 ch_bytes ch_bytes_text(const char *text) {
   return ch_bytes_of(text, text ? strlen(text) : 0);
 }

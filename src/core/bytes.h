@@ -14,7 +14,9 @@
 /* Lives as long as what it points into. data may be NULL when len is 0. */
 typedef chat_bytes ch_bytes;
 
-ch_bytes ch_bytes_of(const void *data, size_t len);
+static inline ch_bytes ch_bytes_of(const void *data, size_t len) {
+  return (ch_bytes){.data = data, .len = len};
+}
 /* The bytes of a NUL-terminated string, without the NUL; of NULL, none. */
 ch_bytes ch_bytes_text(const char *text);
 

@@ -270,7 +270,7 @@ int ch_client_message_decode(chat_bytes bytes, ch_arena *arena, ch_client_messag
   ch_unpack unpack = {.arena = arena};
   uint32_t body;
   memset(message, 0, sizeof *message);
-  int error = ch_scan_envelope(&ch__client_message__descriptor, bytes, &message->tag, &body);
+  int error = ch_read_envelope(&ch__client_message__descriptor, bytes, &message->tag, &body);
   message->op = (ch_client_op)body;
   if (error || body == CH_CLIENT_NONE) return error;
   const Ch__ClientMessage *from = ch_unpack_message(&unpack, &ch__client_message__descriptor, bytes);

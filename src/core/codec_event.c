@@ -191,7 +191,7 @@ int ch_events_of_delivered(chat_bytes delivered, ch_buf *out) {
   int error = out->error;
   while (cursor.left_len > 0 && !error) {
     ch_field field;
-    error = ch_scan_field(&cursor, &field);
+    error = ch_read_field(&cursor, &field);
     if (!error && field.number == KEY_DELIVERED_EVENTS >> 3) error = copy_event(field.bytes, out);
   }
   if (error) out->len = before_len;

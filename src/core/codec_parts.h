@@ -2,7 +2,7 @@
 /*
  * codec_parts.h - what the files of the codec share; for codec_*.c alone.
  *
- *   codec_scan.c    the raw bytes: fields, counts of lists, before anything is allocated
+ *   codec_read.c    bytes → generated struct
  *   codec_unpack.c  generated struct → struct of wire.h, checked
  *   codec_pack.c    struct of wire.h → generated struct → bytes
  *   codec_frame.c   length prefixes
@@ -38,25 +38,6 @@ enum {
   CH_LIST_MAX = 4096 /* lists that only servers make */
 };
 
-/* ------------------------------------------------------------------------------------------------ scan */
-
-/* One field of a message, as it stands in the bytes. */
-typedef struct ch_field {
-  uint32_t number;
-  uint64_t value;   /* of a varint; else 0 */
-  chat_bytes bytes; /* of a length-delimited field; else none */
-} ch_field;
-
-/* The field at the cursor. 0, or CHAT_E_PROTOCOL: cut, a group, number 0, a varint above 64 bits. */
-int ch_scan_field(ch_cursor *cursor, ch_field *field);
-
-/* Are these bytes fields from end to end, also within all submessages known here, and every list within its bound? 0, CHAT_E_PROTOCOL or
- * CHAT_E_TOO_LARGE. Allocates nothing; its time is linear in the bytes. */
-int ch_scan(const ch_descriptor *descriptor, chat_bytes bytes);
-
-/* Tag (field 1) and body number (last field known to `descriptor`, above 1) of a ClientMessage or ServerMessage, as far as it can be read. */
-int ch_scan_envelope(const ch_descriptor *descriptor, chat_bytes bytes, uint64_t *tag, uint32_t *body);
-
 /* ------------------------------------------------------------------------------------------------ unpack */
 
 typedef struct ch_unpack {
@@ -70,10 +51,30 @@ typedef void ch_unpack_fn(ch_unpack *unpack, const void *from, void *to);
 void ch_unpack_fail(ch_unpack *unpack, int error);
 /* Memory of the arena; NULL after an error: CHAT_E_TOO_LARGE where its cap is reached, CHAT_E_NOMEM. */
 void *ch_unpack_alloc(ch_unpack *unpack, size_t len);
-/* Scans and unpacks a message of that type; NULL after an error. */
+/* The generated struct of a message of that type, with a copy of the bytes, in the arena; NULL after an error: CHAT_E_PROTOCOL (not fields from end to end, a known field of another wire type),
+ * CHAT_E_TOO_LARGE (a list above its bound). Its time is linear in the bytes. */
 void *ch_unpack_message(ch_unpack *unpack, const ch_descriptor *descriptor, chat_bytes bytes);
 /* Both steps for a struct of its own: clears `to`, then converts. Returns the error. */
 int ch_unpack_whole(ch_arena *arena, const ch_descriptor *descriptor, chat_bytes bytes, ch_unpack_fn *convert, void *to, size_t to_len);
+
+/* ------------------------------------------------------------------------------------------------ codec_read.c */
+
+/* One field of a message, as it stands in the bytes. */
+typedef struct ch_field {
+  uint32_t number;
+  uint8_t wire;     /* type on the wire */
+  uint64_t value;   /* of a number; else 0 */
+  chat_bytes bytes; /* of a length-delimited field; else none */
+} ch_field;
+
+/* The field at the cursor. 0, or CHAT_E_PROTOCOL: cut, a group, number 0, a varint above 64 bits. */
+int ch_read_field(ch_cursor *cursor, ch_field *field);
+/* Tag (field 1) and body number (last field known to `descriptor`, above 1) of a ClientMessage or ServerMessage, as far as it can be read. */
+int ch_read_envelope(const ch_descriptor *descriptor, chat_bytes bytes, uint64_t *tag, uint32_t *body);
+/* Adds what the bytes say to a generated struct, which borrows them. */
+void ch_read_message(ch_unpack *unpack, const ch_descriptor *descriptor, chat_bytes bytes, void *message);
+
+/* ------------------------------------------------------------------------------------------------ values */
 
 /* Single values. Each gives an error where its name's rule is broken: a wrong length is CHAT_E_PROTOCOL, one above its bound
  * CHAT_E_TOO_LARGE, anything else CHAT_E_INVALID. */

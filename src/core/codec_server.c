@@ -382,7 +382,7 @@ int ch_server_message_decode(chat_bytes bytes, ch_arena *arena, ch_server_messag
   ch_unpack unpack = {.arena = arena};
   uint32_t body;
   memset(message, 0, sizeof *message);
-  int error = ch_scan_envelope(&ch__server_message__descriptor, bytes, &message->tag, &body);
+  int error = ch_read_envelope(&ch__server_message__descriptor, bytes, &message->tag, &body);
   message->op = (ch_server_op)body;
   if (error || body == CH_SERVER_NONE) return error;
   const Ch__ServerMessage *from = ch_unpack_message(&unpack, &ch__server_message__descriptor, bytes);

@@ -26,25 +26,6 @@ void *ch_unpack_alloc(ch_unpack *unpack, size_t len) {
   return memory;
 }
 
-static void *protobuf_alloc(void *unpack, size_t len) {
-  return ch_unpack_alloc(unpack, len);
-}
-
-static void protobuf_free(void *unpack, void *memory) {
-  (void)unpack;
-  (void)memory;
-}
-
-void *ch_unpack_message(ch_unpack *unpack, const ch_descriptor *descriptor, chat_bytes bytes) {
-  ProtobufCAllocator allocator = {.alloc = protobuf_alloc, .free = protobuf_free, .allocator_data = unpack};
-  int error = ch_scan(descriptor, bytes);
-  if (error) ch_unpack_fail(unpack, error);
-  if (unpack->error) return NULL;
-  void *message = protobuf_c_message_unpack(descriptor, &allocator, bytes.len, bytes.data);
-  if (!message) ch_unpack_fail(unpack, CHAT_E_PROTOCOL);
-  return message;
-}
-
 int ch_unpack_whole(ch_arena *arena, const ch_descriptor *descriptor, chat_bytes bytes, ch_unpack_fn *convert, void *to, size_t to_len) {
   ch_unpack unpack = {.arena = arena};
   memset(to, 0, to_len);

@@ -588,21 +588,6 @@ START_TEST(a_check_before_encoding_says_what_decoding_would) {
 }
 END_TEST
 
-/* A list that the table of bounds does not know may not have one item: whoever adds one to the schema states its bound. */
-START_TEST(a_list_without_a_bound_takes_nothing) {
-  ProtobufCFieldDescriptor field = ch__heartbeat__descriptor.fields[0];
-  ProtobufCMessageDescriptor list = ch__heartbeat__descriptor;
-  static const uint8_t one_item[] = {0x08, 0x01};
-  ck_assert_uint_eq(field.id, 1);
-  ck_assert_int_eq(ch_scan(&list, ch_bytes_of(one_item, 2)), CHAT_OK); /* while it is no list */
-  field.label = PROTOBUF_C_LABEL_REPEATED;
-  list.n_fields = 1;
-  list.fields = &field;
-  ck_assert_int_eq(ch_scan(&list, ch_bytes_of(one_item, 2)), CHAT_E_TOO_LARGE);
-  ck_assert_int_eq(ch_scan(&list, ch_bytes_of(one_item, 0)), CHAT_OK);
-}
-END_TEST
-
 /* A task is exactly one thing. */
 START_TEST(tasks_of_nothing_or_two_things) {
   Ch__Event event = CH__EVENT__INIT;
@@ -682,7 +667,6 @@ int main(void) {
       {types_not_known_here, 0},
       {records_of_devices_and_of_the_server, 0},
       {a_check_before_encoding_says_what_decoding_would, 0},
-      {a_list_without_a_bound_takes_nothing, 0},
       {tasks_of_nothing_or_two_things, 0},
       {lists_of_tasks, 0},
   };
