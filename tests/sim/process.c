@@ -360,7 +360,7 @@ static void make_gateway(sim_process *process, const ch_env *env) {
       .hold_max = 64,
       .append_count_max = 16,
       .receipt_ms = 200,
-      .accepted_ms = 5,
+      .patience_ms = 10,
       .route_ms = 300000,
       .presence_ms = 30000,
       .out_max = 4 * 1024 * 1024,

@@ -40,6 +40,8 @@ typedef struct file_log {
   size_t append_records, append_bytes;
   ch_log_fifo file_reads;
   bool cut_wanted, stopping;
+  bool is_gathering; /* the writer waits for company, until commit_due or until the commit is full */
+  struct timespec commit_due;
 
   pthread_t write_thread, read_thread;
   bool writer_started, reader_started;
@@ -106,11 +108,18 @@ static bool commit_full(const file_log *log) {
   return log->append_records >= CH_LOG_COMMIT_RECORDS || log->append_bytes >= CH_LOG_COMMIT_BYTES;
 }
 
-/* With log_commit_ms a commit that is not full waits for company. */
+/* Commits that are not full begin at least commit_ms apart: what comes alone waits for nobody, what comes in numbers goes together. */
 static void wait_for_company(file_log *log) {
-  struct timespec until = ch_condition_in_ms(log->config.commit_ms);
+  log->is_gathering = true;
   while (!commit_full(log) && !log->stopping)
-    if (!ch_condition_wait(&log->write_wanted, &log->lock, &until)) return;
+    if (!ch_condition_wait(&log->write_wanted, &log->lock, &log->commit_due)) break;
+  log->is_gathering = false;
+  log->commit_due = ch_condition_in_ms(log->config.commit_ms);
+}
+
+/* Under the lock. A thread that is woken for each of its company pays more for waiting than it saves. */
+static void wake_writer(file_log *log) {
+  if (!log->is_gathering || commit_full(log)) pthread_cond_signal(&log->write_wanted);
 }
 
 /* What waits for one partition, up to the bounds of a commit; an append that is larger goes alone. */
@@ -215,7 +224,7 @@ static int do_append(file_log *log, ch_port *port, chat_op *op) {
     ch_log_fifo_push(&log->appends[append->partition], wait);
     log->append_records += append->count;
     log->append_bytes += wait->bytes;
-    pthread_cond_signal(&log->write_wanted);
+    wake_writer(log);
   }
   pthread_mutex_unlock(&log->lock);
   return full ? CHAT_E_AGAIN : 0;
@@ -243,7 +252,7 @@ static int do_consumed(file_log *log, ch_port *port, chat_op *op) {
   if (next != UINT64_MAX && next > partition->consumed + 1) {
     partition->consumed = next - 1;
     log->cut_wanted = true;
-    pthread_cond_signal(&log->write_wanted);
+    wake_writer(log);
   }
   pthread_mutex_unlock(&log->lock);
   ch_port_finish(port, op, 0);

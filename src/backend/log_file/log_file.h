@@ -27,7 +27,7 @@ typedef struct ch_log_file_config {
   const char *path;   /* of the directory; made where it is not there */
   uint32_t partitions[CHAT_TOPIC_COUNT]; /* 1 to 64 of "messages"; of an existing log: as it was made with */
   uint16_t epoch;       /* 0 to 16,383; raised by an operator only, never lowered */
-  uint32_t commit_ms;   /* 0 to 5: how long a commit that is not full waits for more; 0: only as long as the one before it takes */
+  uint32_t commit_ms;   /* 0 to 5: commits that are not full begin at least so far apart; 0: each as soon as the one before it is done */
   size_t segment_len;   /* bytes of a segment file, 4 KiB or more; 0: 64 MiB. A record must fit into one (CHAT_E_TOO_LARGE) */
   size_t bytes_max;     /* of a partition's files; 0: none. Beyond it CHAT_E_FULL, until more is consumed */
   size_t tail_len;      /* bytes of newest records in memory for readers, a partition; 0: 8 MiB */

@@ -42,7 +42,7 @@ static const ch_option rows[] = {
     {.name = "roles", .type = CH_OPTION_STRING, .initial = "gateway,sequencer,deliverer", .min = 1, FIELD(roles),
      .help = "Roles of this process, separated by commas; all three, unless log, store and directory can be shared by processes."},
     {.name = "log-commit", .type = CH_OPTION_DURATION, .initial = "2ms", .max = 5, FIELD(log_commit_ms),
-     .help = "How long a commit of the embedded log that is not full waits for more records; 0: only as long as the one before it takes."},
+     .help = "Commits of the embedded log that are not full begin at least so far apart; 0: each as soon as the one before it is done."},
     {.name = "log-epoch", .type = CH_OPTION_INT, .initial = "0", .max = 16383, FIELD(log_epoch),
      .help = "Epoch of the embedded log; raised by an operator where log and store contradict each other (docs/operating.md), and never lowered."},
     {.name = "retention", .type = CH_OPTION_DURATION, .initial = "2557d", .max = (int64_t)DAY_MS * 36525, FIELD(retention_ms),

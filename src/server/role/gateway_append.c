@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From passed Sends to records in the log: a queue for each partition, batches of what came in one turn, at most two under way. */
+/* From passed Sends to records in the log: a queue for each partition, batches of what came in one turn, several under way. */
 #include <string.h>
 
 #include "core/partition.h"
 #include "server/role/gateway_parts.h"
 
-enum { APPENDS_MAX = 2, APPEND_BYTES_MAX = 1 << 20, RECORD_MAX = 256 * 1024 };
+enum { APPENDS_MAX = 8, APPEND_BYTES_MAX = 1 << 20, RECORD_MAX = 256 * 1024 };
 
 /* Whose record it is, by number: the connection may be gone when the log answers. */
 typedef struct owner {
@@ -41,16 +41,24 @@ static void make_ready(ch_gateway *gateway, ch_partition_queue *partition) {
   if (can && ch_list_is_empty(&partition->ready)) ch_list_push_back(&gateway->sends.ready, &partition->ready);
 }
 
+static ch_partition_queue *queue_of(const ch_gateway *gateway, const ch_entry *entry) {
+  return &gateway->sends.partitions[ch_partition_of(ch_id_bytes(entry->send.conversation_id), gateway->config.message_partitions)];
+}
+
 void ch_append_queue(ch_gateway *gateway, ch_entry *entry) {
-  uint32_t number = ch_partition_of(ch_id_bytes(entry->send.conversation_id), gateway->config.message_partitions);
-  ch_partition_queue *partition = &gateway->sends.partitions[number];
+  ch_partition_queue *partition = queue_of(gateway, entry);
   ch_list_push_back(&partition->queue, &entry->queued);
+  partition->queue_count++;
   make_ready(gateway, partition);
 }
 
-void ch_append_forget(ch_gateway *gateway, ch_entry *entry) {
-  (void)gateway;
+static void unqueue(ch_partition_queue *partition, ch_entry *entry) {
   ch_list_remove(&entry->queued);
+  partition->queue_count--;
+}
+
+void ch_append_forget(ch_gateway *gateway, ch_entry *entry) {
+  if (!ch_list_is_empty(&entry->queued)) unqueue(queue_of(gateway, entry), entry);
 }
 
 /* ------------------------------------------------------------------------------------------------ the log answered */
@@ -114,6 +122,11 @@ static void name_owner(append_call *append, size_t i, const ch_entry *entry) {
   memcpy(who->conversation_id, entry->send.conversation_id, 16);
 }
 
+/* Of one append, now. */
+static size_t count_max(const ch_gateway *gateway, const ch_partition_queue *partition) {
+  return partition->queue_count < gateway->config.append_count_max ? partition->queue_count : gateway->config.append_count_max;
+}
+
 static chat_log_append *new_append(ch_gateway *gateway, uint32_t number) {
   chat_log_append *op = ch_call_new(gateway, CHAT_OP_LOG_APPEND, sizeof *op, sizeof(append_call), append_done);
   if (!op) return NULL;
@@ -121,8 +134,9 @@ static chat_log_append *new_append(ch_gateway *gateway, uint32_t number) {
   append->partition = number;
   op->topic = CHAT_TOPIC_MESSAGES;
   op->partition = number;
-  op->records = chat_op_alloc(&op->op, gateway->config.append_count_max * sizeof *op->records);
-  append->owners = chat_op_alloc(&op->op, gateway->config.append_count_max * sizeof *append->owners);
+  size_t count = count_max(gateway, &gateway->sends.partitions[number]);
+  op->records = chat_op_alloc(&op->op, count * sizeof *op->records);
+  append->owners = chat_op_alloc(&op->op, count * sizeof *append->owners);
   if (op->records && append->owners) return op;
   ch_call_discard(gateway, op);
   return NULL;
@@ -131,14 +145,14 @@ static chat_log_append *new_append(ch_gateway *gateway, uint32_t number) {
 /* Moves entries from the queue into the op; what does not fit, or finds no memory, waits for the next. */
 static void fill(ch_gateway *gateway, ch_partition_queue *partition, chat_log_append *op) {
   ch_buf scratch;
-  size_t bytes = 0;
+  size_t bytes = 0, count = count_max(gateway, partition);
   ch_buf_init(&scratch, gateway->env.alloc, RECORD_MAX);
-  while (!ch_list_is_empty(&partition->queue) && op->count < gateway->config.append_count_max && bytes < APPEND_BYTES_MAX) {
+  while (op->count < count && bytes < APPEND_BYTES_MAX) {
     ch_entry *entry = CH_LIST_ITEM(partition->queue.next, ch_entry, queued);
     if (!encode(entry, op, &scratch)) break;
     name_owner(ch_call_of(op), op->count++, entry);
     bytes += scratch.len;
-    ch_list_remove(&entry->queued);
+    unqueue(partition, entry);
     if (!entry->lane) ch_entry_free(gateway, entry); /* the embedder's: its request remembers it by serial */
   }
   ch_buf_fini(&scratch);

@@ -203,15 +203,30 @@ bool ch_conn_put(ch_gateway *gateway, ch_conn *conn, const ch_server_message *me
   return is_put;
 }
 
-void ch_conn_put_patiently(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now) {
-  if (!put(gateway, conn, message, now) || !ch_list_is_empty(&conn->dirty)) return;
-  uint64_t until_ms = now.elapsed_ms + gateway->config.accepted_ms;
-  if (until_ms == now.elapsed_ms || ch_timer_heap_set_earlier(&gateway->timers, &gateway->patience, until_ms)) {
+static bool is_busy(ch_gateway *gateway, ch_now now) {
+  ch_pace *pace = &gateway->pace;
+  if (now.elapsed_ms - pace->since_ms < gateway->config.patience_ms) return pace->is_busy;
+  pace->is_busy = gateway->stats.frames_out - pace->frames_out >= gateway->config.patience_frames;
+  pace->since_ms = now.elapsed_ms;
+  pace->frames_out = gateway->stats.frames_out;
+  return pace->is_busy;
+}
+
+/* Something is to be written, but nobody waits for it. */
+static void mark_patient(ch_gateway *gateway, ch_conn *conn, ch_now now) {
+  if (!ch_list_is_empty(&conn->dirty)) return;
+  uint64_t until_ms = now.elapsed_ms + gateway->config.patience_ms;
+  bool waits = gateway->config.patience_ms > 0 && is_busy(gateway, now);
+  if (!waits || ch_timer_heap_set_earlier(&gateway->timers, &gateway->patience, until_ms)) {
     mark_dirty(gateway, conn);
     return;
   }
   conn->patient_until_ms = until_ms;
   ch_list_push_back(&gateway->patient, &conn->dirty);
+}
+
+void ch_conn_put_patiently(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now) {
+  if (put(gateway, conn, message, now)) mark_patient(gateway, conn, now);
 }
 
 void ch_conn_patience_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
@@ -223,13 +238,24 @@ void ch_conn_patience_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
   }
 }
 
-int ch_conn_put_raw(ch_gateway *gateway, ch_conn *conn, chat_bytes messages, ch_now now) {
+static int put_raw(ch_gateway *gateway, ch_conn *conn, chat_bytes messages, ch_now now) {
   if (conn->closing) return CHAT_E_CLOSED;
   int error = ch_session_put_raw(&conn->session, messages);
   if (error) return error;
-  mark_dirty(gateway, conn);
   keep_total(gateway, conn, now);
   return conn->closing ? CHAT_E_CLOSED : 0;
+}
+
+int ch_conn_put_raw(ch_gateway *gateway, ch_conn *conn, chat_bytes messages, ch_now now) {
+  int error = put_raw(gateway, conn, messages, now);
+  if (!error) mark_dirty(gateway, conn);
+  return error;
+}
+
+int ch_conn_put_raw_patiently(ch_gateway *gateway, ch_conn *conn, chat_bytes messages, ch_now now) {
+  int error = put_raw(gateway, conn, messages, now);
+  if (!error) mark_patient(gateway, conn, now);
+  return error;
 }
 
 void ch_conn_ok(ch_gateway *gateway, ch_conn *conn, uint64_t tag, ch_now now) {

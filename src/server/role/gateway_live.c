@@ -22,12 +22,20 @@ void ch_live_fini(ch_gateway *gateway) {
 
 /* --- to one session --- */
 
+/* Has this device said all of it? Then it knows the content. */
+static bool is_own(const ch_conn *conn, const ch_live *live) {
+  for (size_t i = 0; i < live->event_count; i++)
+    if (memcmp(live->events[i].device_id, conn->device_id, sizeof conn->device_id) != 0) return false;
+  return true;
+}
+
 /* 0, CHAT_E_TOO_LARGE (the client reads slowly), or what else went wrong. */
 static int put_bodies(ch_gateway *gateway, ch_conn *conn, const ch_live *live, chat_bytes encoded, ch_now now) {
   ch_buf *message = &gateway->live.message;
   ch_buf_clear(message);
   int error = ch_live_encode_shared(live->previous, live->position, encoded, message);
-  return error ? error : ch_conn_put_raw(gateway, conn, ch_buf_bytes(message), now);
+  if (error) return error;
+  return is_own(conn, live) ? ch_conn_put_raw_patiently(gateway, conn, ch_buf_bytes(message), now) : ch_conn_put_raw(gateway, conn, ch_buf_bytes(message), now);
 }
 
 static int put_live(ch_gateway *gateway, ch_conn *conn, const ch_live *live, ch_now now) {
@@ -86,7 +94,7 @@ static int encode_volatile(ch_gateway *gateway, const ch_delivered *delivered) {
 static void pass_volatile(ch_gateway *gateway, ch_conn *conn, ch_now now) {
   int error = gateway->live.said_error;
   if (conn->closing) return;
-  if (!error && gateway->live.said.len) error = ch_conn_put_raw(gateway, conn, ch_buf_bytes(&gateway->live.said), now);
+  if (!error && gateway->live.said.len) error = ch_conn_put_raw_patiently(gateway, conn, ch_buf_bytes(&gateway->live.said), now);
   if (error) ch_conn_cut_off(gateway, conn, now);
   else if (gateway->live.typings.len) (void)ch_conn_put_raw(gateway, conn, ch_buf_bytes(&gateway->live.typings), now);
 }

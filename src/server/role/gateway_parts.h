@@ -149,11 +149,12 @@ ch_user *ch_user_find(const ch_gateway *gateway, chat_bytes user);
 
 /* Queues a message; a reader that is too slow is cut off (P8). False: it did not go out. */
 bool ch_conn_put(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now);
-/* Likewise, but where nothing else is to be written it waits for that, at most accepted_ms. */
+/* Likewise, but where nothing else is to be written it waits for that, at most patience_ms (docs/protocol.md, "Frames that wait"). */
 void ch_conn_put_patiently(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now);
 void ch_conn_patience_timer(ch_gateway *gateway, ch_timer *timer, ch_now now);
-/* Likewise for bytes that were encoded already; CHAT_E_TOO_LARGE does not cut it off. CHAT_E_CLOSED: it is closing. */
+/* Both for bytes that were encoded already; CHAT_E_TOO_LARGE does not cut it off. CHAT_E_CLOSED: it is closing. */
 int ch_conn_put_raw(ch_gateway *gateway, ch_conn *conn, chat_bytes messages, ch_now now);
+int ch_conn_put_raw_patiently(ch_gateway *gateway, ch_conn *conn, chat_bytes messages, ch_now now);
 /* Is it one of those to whom the memory for all goes, when half of that is taken? */
 bool ch_conn_holds_much(const ch_gateway *gateway, const ch_conn *conn);
 void ch_conn_ok(ch_gateway *gateway, ch_conn *conn, uint64_t tag, ch_now now);
@@ -239,6 +240,7 @@ typedef struct ch_lane {
 typedef struct ch_partition_queue {
   ch_list ready;  /* node: has entries and may append */
   ch_list queue;  /* ch_entry.queued */
+  size_t queue_count;
   uint32_t under_way;
 } ch_partition_queue;
 
@@ -388,6 +390,12 @@ int ch_device_revoke(ch_gateway *gateway, chat_bytes user, const uint8_t device_
 
 /* ------------------------------------------------------------------------------------------------ the gateway */
 
+/* Is there enough to write for waiting to pay? */
+typedef struct ch_pace {
+  uint64_t since_ms, frames_out; /* when it was last looked at */
+  bool is_busy;
+} ch_pace;
+
 struct ch_gateway {
   ch_env env;
   ch_gateway_config config;
@@ -395,8 +403,9 @@ struct ch_gateway {
   ch_arena arena; /* of the message that is being read, or the delivery */
   ch_hashmap conns, users;
   ch_list dirty;   /* connections with something to write */
-  ch_list patient; /* those whose ACCEPTED waits for company (accepted_ms), the first to become dirty first */
+  ch_list patient; /* those with nothing but what can wait for company (patience_ms), the first to become dirty first */
   ch_timer patience;
+  ch_pace pace;
   ch_timer_heap timers;
   bool draining;
   uint32_t drain_spread_ms;
