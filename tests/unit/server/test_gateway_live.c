@@ -62,6 +62,38 @@ START_TEST(an_event_reaches_every_device_of_its_user_and_nobody_else) {
 }
 END_TEST
 
+static void patience_passes(void) {
+  now.elapsed_ms += config.patience_ms;
+  role.tick(role.self, now);
+}
+
+/* What a device has said itself, and how far others have read, waits for company; all else goes at once and takes it along. */
+START_TEST(own_events_and_receipts_wait_for_company) {
+  chat_watermark mark = {.user = ch_bytes_text("bob"), .delivered = 4};
+  ch_receipts receipts = {.marks = &mark, .count = 1};
+  chat_target target = {.user = ch_bytes_text("ann")};
+  chat_row own = event(4, CHAT_TYPE_MESSAGE, ch_bytes_text("x")), other = event(5, CHAT_TYPE_MESSAGE, ch_bytes_text("y"));
+  gateway_config_default();
+  config.patience_ms = 5;
+  gateway_begin();
+  group_id(group, 5);
+  login(1, "ann", 1);
+  login(2, "ann", 2);
+  memset(own.device_id, 1, 16);
+  deliver_event("ann", 30, 31, &own);
+  hears_nothing(1);
+  ck_assert_uint_eq(hears_live(2)->events[0].seq, 4); /* another device of the same person */
+  patience_passes();
+  ck_assert_uint_eq(hears_live(1)->events[0].seq, 4);
+  deliver(0, &target, 1, &(ch_delivered){.receipts = &receipts, .receipts_count = 1});
+  hears_nothing(1);
+  deliver_event("ann", 31, 32, &other);
+  hears(1, CH_RECEIPTS);
+  ck_assert_uint_eq(hears_live(1)->events[0].seq, 5);
+  gateway_end();
+}
+END_TEST
+
 /* Of a deliverer that could not raise the position for a while: a live event without events, whose previous is unknown, makes the client sync (V2). */
 START_TEST(a_delivery_without_events_is_passed_on_for_its_position) {
   chat_target target = {.user = ch_bytes_text("ann")};
@@ -536,6 +568,7 @@ END_TEST
 int main(void) {
   const test_row rows[] = {
       {an_event_reaches_every_device_of_its_user_and_nobody_else, 0},
+      {own_events_and_receipts_wait_for_company, 0},
       {a_delivery_without_events_is_passed_on_for_its_position, 0}, {each_target_has_its_own_previous, 0},
       {a_verdict_goes_to_its_device, 0},
       {nothing_before_welcome, 0},

@@ -115,6 +115,38 @@ START_TEST(accepted_when_durable_and_not_before) {
 }
 END_TEST
 
+/* A gateway with little to do lets nothing wait. */
+START_TEST(accepted_waits_only_while_much_goes_out) {
+  gateway_config_default();
+  config.patience_ms = 5;
+  config.patience_frames = 2;
+  gateway_begin();
+  group_id(group, 5);
+  login(1, "ann", 1);
+  now.elapsed_ms += 5; /* what the login said goes by */
+  sends(100, 0, 1);
+  ann_is(CHAT_ROLE_MEMBER);
+  is_in_log(take_op(CHAT_OP_LOG_APPEND));
+  hears_answer(100, CH_ACCEPTED);
+  now.elapsed_ms += 5;
+  sends(101, 100, 0);
+  is_in_log(take_op(CHAT_OP_LOG_APPEND)); /* one frame went out in the last 5 ms */
+  hears_answer(101, CH_ACCEPTED);
+  for (int i = 0; i < 2; i++) { /* two */
+    say_raw(1, "\x02\x08\x07", 3);
+    hears_error(1, 7, CHAT_E_UNSUPPORTED);
+  }
+  now.elapsed_ms += 5;
+  sends(102, 101, 0);
+  is_in_log(take_op(CHAT_OP_LOG_APPEND));
+  hears_nothing(1);
+  now.elapsed_ms += 5;
+  role.tick(role.self, now);
+  hears_answer(102, CH_ACCEPTED);
+  gateway_end();
+}
+END_TEST
+
 /* With patience_ms it waits for what else there is to say: for at most so long. */
 START_TEST(accepted_goes_with_what_comes_next) {
   gateway_config_default();
@@ -188,7 +220,11 @@ START_TEST(sends_of_one_turn_share_an_append) {
 END_TEST
 
 START_TEST(at_most_eight_appends_of_a_partition_are_under_way) {
-  begin();
+  gateway_config_default();
+  config.in_flight_max = 9;
+  gateway_begin();
+  group_id(group, 5);
+  login(1, "ann", 1);
   ann_is_member();
   for (uint64_t n = 1; n <= 9; n++) {
     sends(n, n - 1, 0);
@@ -801,6 +837,7 @@ int main(void) {
       {accepted_goes_with_what_comes_next, 0},
       {sender_and_device_are_the_sessions, 0},
       {sends_of_one_turn_share_an_append, 0},
+      {accepted_waits_only_while_much_goes_out, 0},
       {at_most_eight_appends_of_a_partition_are_under_way, 0},
       {g1_early_ones_wait_for_their_turn, 0},
       {g1_what_waited_300_ms_gets_gap_and_is_not_passed, 0},
