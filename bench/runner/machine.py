@@ -39,6 +39,31 @@ def sync_us(folder, count=200):
     return sorted(times)[count // 2] * 1e6
 
 
+def commits(folder, seconds, apart_s=0.002):
+    """(begin, end) of writes of 8 KiB, each with its fdatasync, that begin at least so far apart: what a log's group commit does, and nothing else."""
+    path, pairs, begin = f"{folder}/commit-probe", [], 0.0
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+    first = time.perf_counter()
+    while begin < first + seconds:
+        time.sleep(max(0.0, begin + apart_s - time.perf_counter()))
+        begin = time.perf_counter()
+        os.pwrite(fd, bytes(8192), len(pairs) * 8192)
+        os.fdatasync(fd)
+        pairs.append((begin, time.perf_counter()))
+    os.close(fd)
+    os.unlink(path)
+    return pairs
+
+
+def commit_p99_ms(folder, seconds):
+    """Of somebody who comes at any time, is in the next commit that begins, and waits for its end: the least p99 of whatever is durable first on this disk."""
+    pairs, waits = commits(folder, seconds), []
+    for (earlier, _), (begin, end) in zip(pairs, pairs[1:]):
+        steps = max(1, int((begin - earlier) / 0.0002))
+        waits += [end - (earlier + (begin - earlier) * (step + 0.5) / steps) for step in range(steps)]
+    return sorted(waits)[int(len(waits) * 0.99)] * 1e3
+
+
 def describe(folder):
     memory_gib = int(_first("/proc/meminfo", "MemTotal").split()[0]) / 2**20
     return (f"{os.cpu_count()} x {_first('/proc/cpuinfo', 'model name')}, {memory_gib:.0f} GiB, Linux {platform.release()}; data on {file_system(folder)}, "
