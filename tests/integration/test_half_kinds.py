@@ -63,6 +63,7 @@ def test_in_sync_live_and_read_after_the_upgrade(server, tmp_path):
             until_state(upgraded, State.OFFLINE)
             check_understood(upgraded, group)
             done(upgraded.set_online(True))
+            until_live(upgraded)  # before that the cache is asked, which knew no members
             until_caught_up(upgraded, group, 12)
             same_everywhere(group, owner, upgraded)
             eventually(lambda: conversation_of(upgraded, group).title, lambda title: title == "New name")

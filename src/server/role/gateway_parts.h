@@ -149,7 +149,7 @@ ch_user *ch_user_find(const ch_gateway *gateway, chat_bytes user);
 
 /* Queues a message; a reader that is too slow is cut off (P8). False: it did not go out. */
 bool ch_conn_put(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now);
-/* Likewise, but where nothing else is to be written it waits for that, at most patience_ms (docs/protocol.md, "Frames that wait"). */
+/* Likewise, but where nothing else is to be written it waits for that, at most patience_ms (docs/protocol.md, "Framing"). */
 void ch_conn_put_patiently(ch_gateway *gateway, ch_conn *conn, const ch_server_message *message, ch_now now);
 void ch_conn_patience_timer(ch_gateway *gateway, ch_timer *timer, ch_now now);
 /* Both for bytes that were encoded already; CHAT_E_TOO_LARGE does not cut it off. CHAT_E_CLOSED: it is closing. */

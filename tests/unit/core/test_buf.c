@@ -165,6 +165,17 @@ START_TEST(varints_at_their_limits) {
 }
 END_TEST
 
+START_TEST(nothing_is_read_after_an_error) {
+  ch_bytes bytes;
+  uint64_t value;
+  ch_cursor cursor = ch_cursor_of(ch_bytes_of("\xAC\x02\x01", 3));
+  ck_assert_int_eq(ch_cursor_bytes(&cursor, 4, &bytes), CHAT_E_PROTOCOL);
+  ck_assert_int_eq(ch_cursor_varint(&cursor, &value), CHAT_E_PROTOCOL);
+  ck_assert_uint_eq(value, 0);
+  ck_assert_uint_eq(cursor.left_len, 3);
+}
+END_TEST
+
 int main(void) {
   const test_row rows[] = {
       {numbers_are_big_endian, 0},
@@ -179,6 +190,7 @@ int main(void) {
       {bytes_that_end_early, 0},
       {bytes_that_are_left, 0},
       {varints_at_their_limits, 0},
+      {nothing_is_read_after_an_error, 0},
   };
   return RUN_TESTS("buf", rows);
 }

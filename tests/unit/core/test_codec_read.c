@@ -239,6 +239,46 @@ START_TEST(a_list_without_a_bound_takes_nothing) {
 }
 END_TEST
 
+/* With less and less memory down to none each reading ends with an error, wherever it is that memory is short. */
+START_TEST(too_little_memory_is_an_error_everywhere) {
+  sim_random random = {3};
+  ch_buf bytes;
+  size_t failed = 0, read = 0;
+  ch_buf_init(&bytes, NULL, 1 << 20);
+  while (bytes.len < 1000) put_random_message(&random, &ch__tasks__descriptor, &bytes);
+  for (size_t cap_len = 0; read == 0; cap_len += 16) {
+    ch_arena arena;
+    ch_arena_init(&arena, NULL, 64, cap_len);
+    ch_unpack unpack = {.arena = &arena};
+    bool is_read = ch_unpack_message(&unpack, &ch__tasks__descriptor, ch_buf_bytes(&bytes)) != NULL;
+    *(is_read ? &read : &failed) += 1;
+    ck_assert_int_eq(unpack.error, is_read ? CHAT_OK : CHAT_E_TOO_LARGE);
+    ch_arena_fini(&arena);
+  }
+  ck_assert_uint_gt(failed, 20);
+  ch_buf_fini(&bytes);
+}
+END_TEST
+
+/* No message of the schema has a gap in its numbers yet. */
+START_TEST(numbers_may_have_gaps) {
+  static const uint8_t given[] = {1 << 3, 7, 3 << 3, 9};
+  static const ProtobufCIntRange ranges[] = {{3, 0}, {0, 1}};
+  ProtobufCFieldDescriptor field = ch__heartbeat__descriptor.fields[0];
+  ProtobufCMessageDescriptor third = ch__heartbeat__descriptor;
+  ch_arena arena;
+  field.id = 3;
+  third.fields = &field;
+  third.field_ranges = ranges;
+  ch_arena_init(&arena, NULL, 4096, CAP_LEN);
+  ch_unpack unpack = {.arena = &arena};
+  const Ch__Heartbeat *back = ch_unpack_message(&unpack, &third, ch_bytes_of(given, sizeof given));
+  ck_assert_ptr_nonnull(back);
+  ck_assert_uint_eq(back->idle, 9);
+  ch_arena_fini(&arena);
+}
+END_TEST
+
 static uint8_t types_seen[32];
 
 static void note_types(const ch_descriptor *descriptor) {
@@ -266,6 +306,8 @@ int main(void) {
       {refuses_what_protobuf_c_refuses, 0},
       {two_parts_of_a_submessage_are_one, 0},
       {a_list_without_a_bound_takes_nothing, 0},
+      {too_little_memory_is_an_error_everywhere, 0},
+      {numbers_may_have_gaps, 0},
       {the_schema_has_six_types_of_fields, 0},
   };
   return RUN_TESTS("codec_read", rows);
