@@ -30,7 +30,7 @@ typedef struct ch_gateway_config {
   uint32_t hold_ms, hold_max; /* G1's order buffer, each session: 300 ms, 64 items */
   uint32_t append_count_max;  /* records in one APPEND: 256; eight APPENDs of a partition may be under way */
   uint32_t receipt_ms;        /* receipts are coalesced for so long: 200 */
-  uint32_t patience_ms;       /* what nobody waits for (an ACCEPTED, a session's own event, receipts) waits for so long for what else its session is told, to go in one frame with it: 10; 0: not at all */
+  uint32_t patience_ms;       /* an ACCEPTED, a session's own event, receipts wait for so long for what else it is told, to go in one frame with it: 10; 0: not at all */
   uint32_t patience_frames;   /* only while that many frames go out in patience_ms: 16; a gateway with little to do says all at once */
   uint32_t route_ms, presence_ms; /* 300,000 and 30,000 */
   size_t out_max;             /* bytes waiting for one client: 4 MiB; more: cut off */
