@@ -40,10 +40,13 @@ static bool is_same(const chat_row *a, const chat_row *b) {
          ch_bytes_equal(a->payload, b->payload);
 }
 
+/* 1: there was none of this number; 0: there is one; or an error. */
 static int insert_row(ch_cache_sqlite *self, uint64_t place, const chat_row *r) {
   int error = ch_sqlite_run(&self->db, CH_SQL_ROW_PUT, "uuuuuubkkub", place, r->seq, r->msg_no, r->message_id, r->created_ms, r->client_seq, r->sender, r->device_id,
                              r->client_id, (uint64_t)r->type, r->payload);
-  return error ? error : ch_sqlite_run(&self->db, CH_SQL_UNINDEXED_PUT, "u", (uint64_t)sqlite3_last_insert_rowid(self->db.handle));
+  if (error || sqlite3_changes(self->db.handle) == 0) return error;
+  error = ch_sqlite_run(&self->db, CH_SQL_UNINDEXED_PUT, "u", (uint64_t)sqlite3_last_insert_rowid(self->db.handle));
+  return error ? error : 1;
 }
 
 /* Out of the index with what the statement stands on, unless it is not in it yet. */
@@ -58,22 +61,29 @@ static int update_row(ch_cache_sqlite *self, uint64_t id, const chat_row *r) {
   return error ? error : ch_sqlite_run(&self->db, CH_SQL_UNINDEXED_PUT, "u", id);
 }
 
-int ch_cache_row_put(void *arg, const chat_row *row) {
-  ch_cache_sqlite *self = arg;
+static int replace_row(ch_cache_sqlite *self, uint64_t place, const chat_row *row) {
   sqlite3_stmt *at;
   chat_row stored;
-  uint64_t place;
-  int error = ch_cache_place_make(self, row->conversation_id, &place);
-  if (!error) error = ch_sqlite_query(&self->db, CH_SQL_ROW_AT, &at, "uu", place, row->seq);
+  int error = ch_sqlite_query(&self->db, CH_SQL_ROW_AT, &at, "uu", place, row->seq);
   if (!error) error = ch_sqlite_step(at);
-  if (error < 0) return error;
-  if (error == 0) return insert_row(self, place, row);
+  if (error <= 0) return error ? error : CHAT_E_CORRUPT; /* its index says that it is there */
   error = read_row(at, &stored);
   uint64_t id = ch_sqlite_u64(at, 0);
   bool changes = !error && !is_same(&stored, row);
   if (changes) error = unindex_here(self, at, &stored);
   ch_sqlite_end(at);
   return error || !changes ? error : update_row(self, id, row);
+}
+
+/* Most are new: they are looked for by being inserted. */
+int ch_cache_row_put(void *arg, const chat_row *row) {
+  ch_cache_sqlite *self = arg;
+  uint64_t place;
+  int error = ch_cache_place_make(self, row->conversation_id, &place);
+  if (error) return error;
+  int is_new = insert_row(self, place, row);
+  if (is_new != 0) return is_new < 0 ? is_new : 0;
+  return replace_row(self, place, row);
 }
 
 int ch_cache_row_remove(void *arg, const uint8_t conversation_id[16], uint64_t seq) {

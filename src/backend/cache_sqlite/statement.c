@@ -29,7 +29,7 @@ const char *const ch_cache_sql[CH_SQL_COUNT] = {
     [CH_SQL_MEMBERS_LIST] = "SELECT user, role, delivered, \"read\" FROM member WHERE place = ? ORDER BY user",
     [CH_SQL_ROW_AT] = "SELECT " ROW ", (SELECT 1 FROM unindexed u WHERE u.row = r.id) FROM row r JOIN place p USING (place) WHERE r.place = ? AND r.seq = ?",
     [CH_SQL_ROW_PUT] = "INSERT INTO row (place, seq, msg_no, message_id, created_ms, client_seq, sender, device_id, client_id, type, payload) "
-                       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (place, seq) DO NOTHING",
     [CH_SQL_ROW_UPDATE] = "UPDATE row SET msg_no = ?, message_id = ?, created_ms = ?, client_seq = ?, sender = ?, device_id = ?, client_id = ?, type = ?, payload = ? "
                           "WHERE id = ?",
     [CH_SQL_ROW_REMOVE] = "DELETE FROM row WHERE id = ?",

@@ -439,10 +439,14 @@ void ch_brain_settle(ch_brain *brain) {
   ch_connection_settle(brain);
 }
 
+static uint64_t index_due_ms(const ch_brain *brain) {
+  return brain->has_unindexed && brain->database.is_open ? ch_later(brain->database.retry_ms, brain->index_ms) : CH_NEVER_MS;
+}
+
 /* Off the way of messages: a slice of rows becomes findable when nothing else is in hand. */
 static void index_slice(ch_brain *brain) {
   const chat_cache *cache = brain->config.cache;
-  if (!brain->has_unindexed || !brain->database.is_open || ch_now_ms(brain) < brain->database.retry_ms) return;
+  if (ch_now_ms(brain) < index_due_ms(brain)) return;
   int count = cache->vtable->index(cache->self, INDEX_ROWS);
   if (count < 0) ch_database_trouble(brain, count);
   if (count == CHAT_E_NOMEM) brain->database.retry_ms = ch_now_ms(brain) + INDEX_RETRY_MS; /* else it would be tried at once, for ever */
@@ -464,6 +468,5 @@ uint64_t ch_brain_deadline_ms(const ch_brain *brain) {
   deadline_ms = ch_sooner(deadline_ms, ch_people_deadline_ms(brain));
   if (brain->logout) deadline_ms = ch_sooner(deadline_ms, brain->logout_ms);
   if (brain->database.is_lost) deadline_ms = ch_sooner(deadline_ms, brain->database.retry_ms);
-  if (brain->has_unindexed && brain->database.is_open) deadline_ms = ch_sooner(deadline_ms, brain->database.retry_ms);
-  return deadline_ms;
+  return ch_sooner(deadline_ms, index_due_ms(brain));
 }

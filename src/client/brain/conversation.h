@@ -29,7 +29,9 @@ typedef struct ch_conversation {
 
   /* receiving (sync.c) */
   uint64_t known_head; /* highest told by anybody; volatile (V4) */
-  bool is_asked;       /* a RANGE by cursor is under way */
+  uint32_t asked_count; /* RANGEs by cursor that are under way: the second is asked for ahead */
+  uint64_t asked_to;    /* where the last of them ends, if it is a full page */
+  bool is_long;         /* the last page was full: the one behind the next is asked for ahead */
   bool is_forgotten;      /* by the transaction under way */
   uint64_t reset_session; /* in which its history was last forgotten (RESET) */
   ch_list to_fetch;

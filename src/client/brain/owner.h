@@ -28,6 +28,7 @@ struct ch_brain {
   bool is_suspended;
   bool in_live;  /* the transaction under way is that of live events */
   bool has_unindexed;
+  uint64_t index_ms; /* not before it */
   ch_client_event *logout; /* a logout that waits for the server, at most until logout_ms */
   uint64_t logout_ms;
   bool logout_is_due;

@@ -10,7 +10,7 @@
 #include "client/brain/told.h"
 #include "core/rule.h"
 
-enum { SPREAD_MS = 1000, RETRY_MS = 5000 };
+enum { SPREAD_MS = 1000, RETRY_MS = 5000, INDEX_QUIET_MS = 100, ASKED_MAX = 2 };
 
 void ch_sync_init(ch_brain *brain) {
   brain->sync = (ch_sync){.due_ms = CH_NEVER_MS, .beat_ms = CH_NEVER_MS};
@@ -46,8 +46,21 @@ static bool is_behind(const ch_conversation *conversation) {
   return conversation->kept.row.cursor < conversation->known_head || conversation->dup_count > 0;
 }
 
+/* Where the page begins that was not asked for yet. */
+static uint64_t next_low(const ch_conversation *conversation) {
+  uint64_t cursor = conversation->kept.row.cursor;
+  return conversation->asked_count > 0 ? ch_later(cursor, conversation->asked_to) : cursor;
+}
+
+/* In a long history the server reads the next page while this one is stored. What was asked for ahead does not fit where the page before it was cut short, or came behind it: then it is not
+ * looked at, and asked for again. */
+static bool wants_page(const ch_conversation *conversation) {
+  if (conversation->asked_count == 0) return is_behind(conversation);
+  return conversation->is_long && conversation->asked_count < ASKED_MAX && next_low(conversation) < conversation->known_head;
+}
+
 static void want_range(ch_brain *brain, ch_conversation *conversation) {
-  if (is_behind(conversation) && !conversation->is_asked && ch_list_is_empty(&conversation->to_fetch))
+  if (wants_page(conversation) && ch_list_is_empty(&conversation->to_fetch))
     ch_list_push_back(&brain->sync.to_fetch, &conversation->to_fetch);
 }
 
@@ -244,6 +257,12 @@ int ch_range_status_of(ch_brain *brain, ch_conversation *conversation, const ch_
   return CHAT_E_GONE;
 }
 
+static void range_taken(ch_brain *brain, ch_conversation *conversation, const ch_range_reply *reply) {
+  bool is_page = reply->status == CH_RANGE_MORE && reply->high - reply->low == CHAT_PAGE_MAX;
+  conversation->is_long = is_page && reply->low <= conversation->kept.row.cursor;
+  if (reply->status == CH_RANGE_COMPLETE && reply->low <= conversation->kept.row.cursor) ch_outbox_resolve(brain, conversation, reply->head);
+}
+
 static void take_range(ch_brain *brain, ch_conversation *conversation, const ch_range_reply *reply) {
   uint64_t cursor = conversation->kept.row.cursor;
   if (reply->status == CH_RANGE_RESET) {
@@ -253,27 +272,34 @@ static void take_range(ch_brain *brain, ch_conversation *conversation, const ch_
   ch_begin(brain);
   apply_range(brain, conversation, reply);
   if (ch_end(brain, false)) return; /* asked for again at the next heartbeat */
-  if (reply->status == CH_RANGE_COMPLETE) ch_outbox_resolve(brain, conversation, reply->head);
-  if (conversation->kept.row.cursor > cursor) want_range(brain, conversation);
+  range_taken(brain, conversation, reply);
+  if (conversation->kept.row.cursor == cursor) return;
+  want_range(brain, conversation);
+  /* The index takes a third of the time of a page: over a fast network it waits until they are all here, over a slow one only until the next is late. */
+  if (is_behind(conversation)) brain->index_ms = ch_now_ms(brain) + INDEX_QUIET_MS;
 }
 
 static void range_done(ch_brain *brain, ch_call *call, const ch_server_message *reply) {
   ch_conversation *conversation = ch_conversation_find(brain, call->conversation_id);
   if (brain->sync.range_count > 0) brain->sync.range_count--;
   if (!conversation) return;
-  conversation->is_asked = false;
+  if (conversation->asked_count > 0) conversation->asked_count--;
+  conversation->is_long = false;
   if (ch_call_status(brain, reply) == 0 && memcmp(reply->u.range_reply.conversation_id, call->conversation_id, 16) == 0)
     take_range(brain, conversation, &reply->u.range_reply);
+  if (call->number > conversation->kept.row.cursor) want_range(brain, conversation); /* it was ahead, and did not fit */
 }
 
 static bool ask_range(ch_brain *brain, ch_conversation *conversation) {
+  uint64_t low = next_low(conversation);
   ch_client_message message = {.op = CH_RANGE};
-  ch_call call = {.done = range_done, .wanted = CH_RANGE_REPLY};
-  message.u.range = (ch_range){.low = conversation->kept.row.cursor, .high = 0, .limit = CHAT_PAGE_MAX};
+  ch_call call = {.done = range_done, .wanted = CH_RANGE_REPLY, .number = low};
+  message.u.range = (ch_range){.low = low, .high = 0, .limit = CHAT_PAGE_MAX};
   memcpy(message.u.range.conversation_id, conversation->kept.row.conversation_id, 16);
   memcpy(call.conversation_id, conversation->kept.row.conversation_id, 16);
   if (ch_call_put(brain, &message, &call)) return false;
-  conversation->is_asked = true;
+  conversation->asked_count++;
+  conversation->asked_to = low + CHAT_PAGE_MAX;
   brain->sync.range_count++;
   return true;
 }
@@ -282,8 +308,8 @@ static void ask_ranges(ch_brain *brain) {
   ch_sync *sync = &brain->sync;
   while (sync->range_count < brain->config.ranges_max && !ch_list_is_empty(&sync->to_fetch)) {
     ch_conversation *conversation = CH_LIST_ITEM(sync->to_fetch.next, ch_conversation, to_fetch);
-    if (is_behind(conversation) && !ask_range(brain, conversation)) return;
-    ch_list_remove(&conversation->to_fetch);
+    if (wants_page(conversation) && !ask_range(brain, conversation)) return;
+    if (!wants_page(conversation)) ch_list_remove(&conversation->to_fetch);
   }
 }
 

@@ -161,6 +161,57 @@ START_TEST(new_conversation_begins_at_the_prefetch) {
 }
 END_TEST
 
+typedef struct asked_page {
+  uint64_t tag, low;
+} asked_page;
+
+static asked_page expect_page(script *s, uint64_t low) {
+  const ch_client_message *range = script_expect(s, CH_RANGE);
+  asked_page page = {range->tag, range->u.range.low};
+  ck_assert_uint_eq(page.low, low);
+  return page;
+}
+
+static void answer_page(script *s, asked_page page, uint64_t high) {
+  chat_row rows[CHAT_PAGE_MAX];
+  ch_server_message reply = {.tag = page.tag, .op = CH_RANGE_REPLY,
+                             .u.range_reply = {.status = high < 1000 ? CH_RANGE_MORE : CH_RANGE_COMPLETE, .low = page.low, .high = high, .head = 1000, .events = rows}};
+  for (uint64_t seq = page.low + 1; seq <= high; seq++)
+    rows[reply.u.range_reply.event_count++] = script_row_of_bob(s, seq);
+  memcpy(reply.u.range_reply.conversation_id, script_bob(), 16);
+  script_say(s, reply);
+}
+
+/* Two pages are under way; one that was asked for ahead and does not fit (the one before it came later, or was cut short) is asked for again. */
+START_TEST(a_long_history_is_asked_for_ahead) {
+  script *s = script_online();
+  chat_head head = script_head_of_bob(1000);
+  script_live(s, 0, 20, NULL, 0);
+  script_wait(s, 0);
+  script_sync(s, &head, 1, 20);
+  answer_page(s, expect_page(s, 0), 200);
+  asked_page next = expect_page(s, 200), ahead = expect_page(s, 400);
+  script_expect_none(s, CH_RANGE);
+  answer_page(s, ahead, 600);
+  ck_assert_uint_eq(cursor_of_bob(s), 200);
+  script_expect_none(s, CH_RANGE);
+  answer_page(s, next, 300);
+  ck_assert_uint_eq(cursor_of_bob(s), 300);
+  answer_page(s, expect_page(s, 300), 500);
+  next = expect_page(s, 500);
+  ahead = expect_page(s, 700);
+  answer_page(s, next, 600);
+  script_expect_none(s, CH_RANGE);
+  answer_page(s, ahead, 900);
+  ck_assert_uint_eq(cursor_of_bob(s), 600);
+  answer_page(s, expect_page(s, 600), 800);
+  answer_page(s, expect_page(s, 800), 1000);
+  ck_assert_uint_eq(cursor_of_bob(s), 1000);
+  script_expect_none(s, CH_RANGE);
+  script_free(s);
+}
+END_TEST
+
 START_TEST(unknown_type_is_stored_and_moves_the_cursor) {
   script *s = script_online();
   script_know_bob(s, 1, 20);
@@ -682,6 +733,7 @@ int main(void) {
       {v4_fetched_at_every_heartbeat_until_it_is_there, 0},
       {v5_floor_passes_what_is_nothing_for_us, 0},
       {new_conversation_begins_at_the_prefetch, 0},
+      {a_long_history_is_asked_for_ahead, 0},
       {unknown_type_is_stored_and_moves_the_cursor, 0},
       {cache_failure_at_each_call_loses_nothing, 0},
       {v8_delivered_is_durable, 0},
