@@ -380,6 +380,14 @@ START_TEST(search_follows_changes) {
   C(index, 10);
   check_search("secret", NULL, 0, 10, "");
   check_search("edited", NULL, 0, 10, "011 ");
+  GOOD(C(begin));
+  put_row(A, 3, "third secret"); /* in the place of the removed one */
+  put_row(A, 4, "fourth secret");
+  put_row(A, 4, "fourth, edited"); /* before it was indexed */
+  GOOD(C(commit, 0));
+  while (C(index, 1) > 0) continue;
+  check_search("secret", NULL, 0, 10, "013 ");
+  check_search("edited", NULL, 0, 10, "014 011 ");
 }
 END_TEST
 
@@ -452,10 +460,33 @@ static void sql(const char *text_) {
   sqlite3_close(db);
 }
 
+/* Which named each row that search does not know. */
+START_TEST(the_index_of_version_1_goes_on) {
+  GOOD(C(begin));
+  put_row(A, 1, "old apple");
+  put_row(A, 2, "old pear");
+  GOOD(C(commit, 0));
+  ck_assert_int_eq(C(index, 1), 1);
+  sql("INSERT INTO unindexed VALUES (2); ALTER TABLE state DROP COLUMN indexed; PRAGMA user_version = 1");
+  GOOD(C(open));
+  GOOD(C(begin));
+  put_row(A, 3, "new apple");
+  GOOD(C(commit, 0));
+  ck_assert_int_eq(C(index, 10), 2);
+  check_search("apple", NULL, 0, 10, "013 011 ");
+  check_search("pear", NULL, 0, 10, "012 ");
+  GOOD(C(begin));
+  put_row(A, 1, "changed");
+  GOOD(C(commit, 0));
+  ck_assert_int_eq(C(index, 10), 1);
+  check_search("apple", NULL, 0, 10, "013 ");
+}
+END_TEST
+
 START_TEST(a_newer_version_is_refused) {
   sql("PRAGMA user_version = 99");
   ck_assert_int_eq(C(open), CHAT_E_VERSION);
-  sql("PRAGMA user_version = 1"); /* nothing was touched, and no lock kept */
+  sql("PRAGMA user_version = 2"); /* nothing was touched, and no lock kept */
   GOOD(C(open));
 }
 END_TEST
@@ -657,6 +688,7 @@ int main(void) {
   add_contract(sqlite);
   tcase_add_test(files, one_owner);
   tcase_add_test(files, no_lock_after_close);
+  tcase_add_test(files, the_index_of_version_1_goes_on);
   tcase_add_test(files, a_newer_version_is_refused);
   tcase_add_test(files, an_older_version_is_brought_up);
   tcase_add_test(files, damage_is_set_aside_and_the_outbox_saved);

@@ -22,6 +22,7 @@ typedef struct ch_cache_sqlite {
   ch_buf scratch;
   uint8_t place_id[16]; /* the last conversation asked for */
   uint64_t place;       /* 0: none */
+  uint64_t indexed;     /* rows with a higher id are not in the index, and are not named in `unindexed` */
 } ch_cache_sqlite;
 
 /* Small number of a conversation, in whose place the 16 bytes stand in no key. *place 0: it has none. find reads, make writes. */

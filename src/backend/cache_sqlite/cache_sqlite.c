@@ -139,10 +139,12 @@ static int finish_set_aside(ch_cache_sqlite *self) {
 
 static int open_all(ch_cache_sqlite *self) {
   ch_sqlite_db db = {.sql = ch_cache_sql};
+  uint64_t indexed;
   int error = finish_set_aside(self);
   if (!error) error = open_file(self->path, &db);
   if (!error) error = sync_folder(self);
   if (!error) error = check_unless_clean(&db);
+  if (!error) error = ch_sqlite_number(&db, CH_SQL_INDEXED_GET, &indexed, "");
   if (!error) error = ch_sqlite_query(&db, CH_SQL_ROLLBACK, &(sqlite3_stmt *){NULL}, ""); /* now, so that memory for it is there when it is out */
   if (error) {
     ch_sqlite_close(&db);
@@ -151,6 +153,7 @@ static int open_all(ch_cache_sqlite *self) {
   pthread_mutex_lock(&self->closing);
   self->db = db;
   pthread_mutex_unlock(&self->closing);
+  self->indexed = indexed;
   return 0;
 }
 

@@ -40,12 +40,17 @@ static bool is_same(const chat_row *a, const chat_row *b) {
          ch_bytes_equal(a->payload, b->payload);
 }
 
+/* What is above `indexed` is looked at by its id; below it a number may be given again that a removed row had. */
+static int note_unindexed(ch_cache_sqlite *self, uint64_t id) {
+  return id > self->indexed ? 0 : ch_sqlite_run(&self->db, CH_SQL_UNINDEXED_PUT, "u", id);
+}
+
 /* 1: there was none of this number; 0: there is one; or an error. */
 static int insert_row(ch_cache_sqlite *self, uint64_t place, const chat_row *r) {
   int error = ch_sqlite_run(&self->db, CH_SQL_ROW_PUT, "uuuuuubkkub", place, r->seq, r->msg_no, r->message_id, r->created_ms, r->client_seq, r->sender, r->device_id,
                              r->client_id, (uint64_t)r->type, r->payload);
   if (error || sqlite3_changes(self->db.handle) == 0) return error;
-  error = ch_sqlite_run(&self->db, CH_SQL_UNINDEXED_PUT, "u", (uint64_t)sqlite3_last_insert_rowid(self->db.handle));
+  error = note_unindexed(self, (uint64_t)sqlite3_last_insert_rowid(self->db.handle));
   return error ? error : 1;
 }
 
@@ -58,7 +63,7 @@ static int unindex_here(ch_cache_sqlite *self, sqlite3_stmt *at, const chat_row 
 static int update_row(ch_cache_sqlite *self, uint64_t id, const chat_row *r) {
   int error = ch_sqlite_run(&self->db, CH_SQL_ROW_UPDATE, "uuuubkkubu", r->msg_no, r->message_id, r->created_ms, r->client_seq, r->sender, r->device_id, r->client_id,
                              (uint64_t)r->type, r->payload, id);
-  return error ? error : ch_sqlite_run(&self->db, CH_SQL_UNINDEXED_PUT, "u", id);
+  return error ? error : note_unindexed(self, id);
 }
 
 static int replace_row(ch_cache_sqlite *self, uint64_t place, const chat_row *row) {

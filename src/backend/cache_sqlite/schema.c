@@ -27,6 +27,9 @@ const char *const ch_cache_schema_steps[] = {
     "CREATE TABLE cover (place INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL, PRIMARY KEY (place, low)) WITHOUT ROWID;"
     "CREATE TABLE unindexed (row INTEGER PRIMARY KEY);"
     "CREATE VIRTUAL TABLE search USING fts5 (body, content = '', tokenize = 'unicode61 remove_diacritics 2');",
+    /* Rows above `indexed` are not in the index, nor those that `unindexed` names: new rows cost no entry there. */
+    "ALTER TABLE state ADD COLUMN indexed INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE state SET indexed = (SELECT coalesce(max(id), 0) FROM row);",
 };
 const size_t ch_cache_schema_step_count = sizeof ch_cache_schema_steps / sizeof *ch_cache_schema_steps;
 

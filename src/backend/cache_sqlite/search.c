@@ -34,8 +34,8 @@ int ch_cache_unindex(ch_cache_sqlite *self, uint64_t row, uint32_t type, chat_by
   return change(self, CH_SQL_SEARCH_REMOVE, row, type, payload);
 }
 
-/* 1: one row is done; 0: none is left. */
-static int index_one(ch_cache_sqlite *self) {
+/* Of those that `unindexed` names. 1: one row is done; 0: none is left. */
+static int index_named(ch_cache_sqlite *self) {
   sqlite3_stmt *next;
   int error = ch_sqlite_query(&self->db, CH_SQL_UNINDEXED_LIST, &next, "");
   if (!error) error = ch_sqlite_step(next);
@@ -47,18 +47,40 @@ static int index_one(ch_cache_sqlite *self) {
   return error ? error : 1;
 }
 
+/* The next rows by their id, at most so many. */
+static int index_new(ch_cache_sqlite *self, uint32_t count_max, uint64_t *indexed, uint32_t *count) {
+  sqlite3_stmt *next;
+  int error = ch_sqlite_query(&self->db, CH_SQL_ROWS_NEW, &next, "uu", *indexed, (uint64_t)count_max);
+  while (!error && (error = ch_sqlite_step(next)) > 0) {
+    *indexed = ch_sqlite_u64(next, 0);
+    error = change(self, CH_SQL_SEARCH_PUT, *indexed, (uint32_t)ch_sqlite_u64(next, 1), ch_sqlite_bytes(next, 2));
+    if (error) ch_sqlite_end(next);
+    ++*count;
+  }
+  return error || *indexed == self->indexed ? error : ch_sqlite_run(&self->db, CH_SQL_INDEXED_SET, "u", *indexed);
+}
+
+static int index_some(ch_cache_sqlite *self, uint32_t count_max, uint64_t *indexed, uint32_t *count) {
+  int error = 1;
+  while (*count < count_max && (error = index_named(self)) > 0)
+    ++*count;
+  if (error < 0 || *count == count_max) return error < 0 ? error : 0;
+  return index_new(self, count_max - *count, indexed, count);
+}
+
 int ch_cache_index(void *arg, uint32_t count_max) {
   ch_cache_sqlite *self = arg;
   ch_assert(sqlite3_get_autocommit(self->db.handle));
+  uint64_t indexed = self->indexed;
   uint32_t count = 0;
   int error = ch_sqlite_settle(self->db.handle);
   if (!error) error = ch_sqlite_run(&self->db, CH_SQL_BEGIN, "");
   if (error) return error;
-  while (count < count_max && (error = index_one(self)) > 0)
-    count++;
-  if (error >= 0) error = ch_sqlite_run(&self->db, CH_SQL_COMMIT, "");
+  error = index_some(self, count_max, &indexed, &count);
+  if (!error) error = ch_sqlite_run(&self->db, CH_SQL_COMMIT, "");
   if (!sqlite3_get_autocommit(self->db.handle)) ch_sqlite_run(&self->db, CH_SQL_ROLLBACK, "");
-  return error < 0 ? error : (int)count;
+  if (!error) self->indexed = indexed;
+  return error ? error : (int)count;
 }
 
 /* ------------------------------------------------------------------------------------------------ query */

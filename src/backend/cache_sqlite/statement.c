@@ -27,7 +27,8 @@ const char *const ch_cache_sql[CH_SQL_COUNT] = {
     [CH_SQL_MEMBER_PUT] = "INSERT OR REPLACE INTO member (place, user, role, delivered, \"read\") VALUES (?, ?, ?, ?, ?)",
     [CH_SQL_MEMBER_MARK] = "UPDATE member SET delivered = max(delivered, ?), \"read\" = max(\"read\", ?) WHERE place = ? AND user = ?",
     [CH_SQL_MEMBERS_LIST] = "SELECT user, role, delivered, \"read\" FROM member WHERE place = ? ORDER BY user",
-    [CH_SQL_ROW_AT] = "SELECT " ROW ", (SELECT 1 FROM unindexed u WHERE u.row = r.id) FROM row r JOIN place p USING (place) WHERE r.place = ? AND r.seq = ?",
+    [CH_SQL_ROW_AT] = "SELECT " ROW ", r.id > (SELECT indexed FROM state) OR EXISTS (SELECT 1 FROM unindexed u WHERE u.row = r.id) "
+                      "FROM row r JOIN place p USING (place) WHERE r.place = ? AND r.seq = ?",
     [CH_SQL_ROW_PUT] = "INSERT INTO row (place, seq, msg_no, message_id, created_ms, client_seq, sender, device_id, client_id, type, payload) "
                        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (place, seq) DO NOTHING",
     [CH_SQL_ROW_UPDATE] = "UPDATE row SET msg_no = ?, message_id = ?, created_ms = ?, client_seq = ?, sender = ?, device_id = ?, client_id = ?, type = ?, payload = ? "
@@ -46,6 +47,9 @@ const char *const ch_cache_sql[CH_SQL_COUNT] = {
     [CH_SQL_UNINDEXED_PUT] = "INSERT OR IGNORE INTO unindexed (row) VALUES (?)",
     [CH_SQL_UNINDEXED_REMOVE] = "DELETE FROM unindexed WHERE row = ?",
     [CH_SQL_UNINDEXED_LIST] = "SELECT u.row, r.type, r.payload FROM unindexed u LEFT JOIN row r ON r.id = u.row ORDER BY u.row LIMIT 1",
+    [CH_SQL_INDEXED_GET] = "SELECT indexed FROM state",
+    [CH_SQL_INDEXED_SET] = "UPDATE state SET indexed = ?",
+    [CH_SQL_ROWS_NEW] = "SELECT id, type, payload FROM row WHERE id > ? ORDER BY id LIMIT ?",
     [CH_SQL_SEARCH_PUT] = "INSERT INTO search (rowid, body) VALUES (?, ?)",
     [CH_SQL_SEARCH_REMOVE] = "INSERT INTO search (search, rowid, body) VALUES ('delete', ?, ?)",
     [CH_SQL_SEARCH] = "SELECT " ROW " FROM row r JOIN place p USING (place) WHERE r.id IN (SELECT rowid FROM search WHERE search MATCH ?) "
