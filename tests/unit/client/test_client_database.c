@@ -63,7 +63,7 @@ START_TEST(newer_schema_is_refused_and_left_alone) {
   ck_assert_int_eq(chat_client_start(client), CHAT_E_VERSION);
   chat_client_free(client);
   ck_assert(folder_holds(&dir, "hello from bob"));
-  run_sql(&dir, "PRAGMA user_version = 1");
+  run_sql(&dir, "PRAGMA user_version = 2");
   client = client_online(p, folder_path(&dir, "db"));
   ck_assert_int_eq(chat_client_whoami(client, 1), 0);
   ck_assert_uint_eq(client_expect_reply(client, 1)->user.len, 5);

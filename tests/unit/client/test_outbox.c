@@ -223,6 +223,35 @@ START_TEST(c7_dup_waits_for_the_head) {
 }
 END_TEST
 
+static void answer_range(script *s, uint64_t tag, ch_range_status status, uint64_t low, uint64_t high, const chat_row *rows, size_t count) {
+  ch_server_message reply = {.tag = tag, .op = CH_RANGE_REPLY,
+                             .u.range_reply = {.status = status, .low = low, .high = high, .head = 601, .events = rows, .event_count = count}};
+  memcpy(reply.u.range_reply.conversation_id, script_bob(), 16);
+  script_say(s, reply);
+}
+
+/* A page that was asked for ahead says "complete, up to this head", but what lies before it is not here yet: it proves nothing. */
+START_TEST(c7_a_page_that_does_not_fit_proves_nothing) {
+  script *s = script_online();
+  script_know_bob(s, 1, 20);
+  ck_assert_int_eq(script_do(s, script_text("text")), 0);
+  ch_client_message send = *script_expect(s, CH_SEND);
+  ch_head_hint hint = {.head = 601};
+  memcpy(hint.conversation_id, script_bob(), 16);
+  script_say(s, (ch_server_message){.op = CH_LIVE, .u.live = {.previous = 20, .position = 21, .heads = &hint, .head_count = 1}});
+  script_verdict(s, &send, CH_VERDICT_DUP, 1, 601, 0);
+  answer_range(s, script_expect(s, CH_RANGE)->tag, CH_RANGE_MORE, 1, 201, NULL, 0);
+  uint64_t next = script_expect(s, CH_RANGE)->tag, ahead = script_expect(s, CH_RANGE)->tag;
+  answer_range(s, ahead, CH_RANGE_COMPLETE, 401, 601, NULL, 0);
+  script_expect_none(s, CH_SEND);
+  chat_row own = script_row_of(&send, 300);
+  answer_range(s, next, CH_RANGE_MORE, 201, 401, &own, 1);
+  script_expect_none(s, CH_SEND);
+  ck_assert_uint_eq(script_bob_now(s).pending, 0);
+  script_free(s);
+}
+END_TEST
+
 START_TEST(c7_not_found_takes_a_new_number) {
   script *s = script_online();
   script_know_bob(s, 1, 20);
@@ -379,6 +408,7 @@ int main(void) {
       {c6_only_the_present_number_is_answered, 0},
       {committed_ends_the_row_and_tells_it, 0},
       {c7_dup_waits_for_the_head, 0},
+      {c7_a_page_that_does_not_fit_proves_nothing, 0},
       {c7_not_found_takes_a_new_number, 0},
       {c7_other_content_is_a_conflict, 0},
       {c8_never_sent_is_dropped, 0},
