@@ -1,6 +1,6 @@
 # Third parties, by the names that pkg-config knows. The two lists also end in the installed .pc files and the CMake package.
 set(CHAT_CLIENT_MODULES libprotobuf-c libsodium sqlite3 openssl libwebsockets)
-set(CHAT_SERVER_MODULES libprotobuf-c libsodium sqlite3 openssl libwebsockets libuv libjwt jansson)
+set(CHAT_SERVER_MODULES libprotobuf-c libsodium sqlite3 openssl libuv libjwt jansson)
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)

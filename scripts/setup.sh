@@ -7,7 +7,7 @@ set -eu
 
 packages="
   gcc libc6-dev binutils cmake ninja-build pkg-config
-  libwebsockets-dev libwebsockets-evlib-uv libuv1-dev
+  libwebsockets-dev libuv1-dev
   libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
   libsodium-dev libsqlite3-dev libssl-dev libjwt-dev libjansson-dev libedit-dev libexpat1-dev
   libhiredis-dev redis-server

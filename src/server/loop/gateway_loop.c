@@ -120,7 +120,7 @@ static uint64_t end_turn(ch_gateway_loop *loop, ch_now now) {
   give_replies(loop);
   bool is_down = ch_ws_server_end(loop->sockets);
   if (is_down && ch_role_loop_is_quiet(&loop->role)) enter(loop, ENDED, now);
-  return is_down ? deadline_ms : now.elapsed_ms; /* nothing wakes us when libwebsockets' handles are closed */
+  return is_down ? deadline_ms : now.elapsed_ms; /* nothing wakes us when libuv has given the last handle back */
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b) {

@@ -5,7 +5,7 @@
  *   RUNNING   → DRAINING  drain was asked: no new connections, clients are sent away
  *   DRAINING  → ENDING    end was asked
  *   RUNNING   → ENDING    end was asked
- *   ENDING                connections are cut, ports canceled; waits for its ops and for libwebsockets → ENDED, the thread returns
+ *   ENDING                connections are cut, ports canceled; waits for its ops and for libuv's handles → ENDED, the thread returns
  *
  * What is wanted is set from other threads; what is, changes in a turn.
  */

@@ -86,7 +86,6 @@ static void await_closer(chat_server *server) {
   if (!server->has_closer) return;
   pthread_join(server->closer, NULL);
   server->has_closer = false;
-  ch_lws_log_detach(&server->lws_log);
   ch_events_cancel(&server->events);
 }
 
@@ -126,12 +125,8 @@ int chat_server_start(chat_server *server) {
   if (ch_server_state_of(server) != CH_SERVER_NEW) return ch_server_with_problem(server, CHAT_E_INVALID);
   server->log.level = CHAT_LOG_ERROR + server->options.log_level;
   ch_metrics_init(&server->metrics, server->options.name);
-  ch_lws_log_attach(&server->lws_log, &server->log, server->seams.clock);
   int error = ch_server_open(server);
-  if (error) {
-    ch_lws_log_detach(&server->lws_log);
-    return ch_server_with_problem(server, error);
-  }
+  if (error) return ch_server_with_problem(server, error);
   enter(server, CH_SERVER_RUNNING);
   log_life(server, "server started");
   return ch_server_with_problem(server, 0);
@@ -250,7 +245,6 @@ int chat_server_stop(chat_server *server, uint32_t deadline_ms) {
   }
   ch_events_cancel(&server->events);
   log_life(server, in_time ? "server stopped" : "server stopped, clients or work were cut off");
-  ch_lws_log_detach(&server->lws_log);
   enter(server, CH_SERVER_STOPPED);
   return in_time ? 0 : CHAT_E_TIMEOUT;
 }

@@ -10,7 +10,6 @@
 #include "server/loop/events.h"
 #include "server/loop/gateway_loop.h"
 #include "server/loop/listener.h"
-#include "server/loop/lws_log.h"
 #include "server/loop/shared_limits.h"
 #include "server/loop/worker_loop.h"
 
@@ -45,7 +44,6 @@ struct chat_server {
   ch_seams seams;
   ch_env env;
   ch_log log;
-  ch_lws_log lws_log;
   ch_server_options options;
   ch_plan plan;
   ch_buf problem; /* the sentence in the making */

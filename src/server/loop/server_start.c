@@ -239,7 +239,7 @@ static int open_gateway(chat_server *server, size_t index) {
                                    .changed = on_changed,
                                    .arg = server};
   error = ch_gateway_loop_new(&config, &server->gateways[index]);
-  if (error) ch_buf_put_text(&server->problem, "a thread for connections could not be set up (out of memory or descriptors, or libwebsockets has no libuv: package libwebsockets-evlib-uv)");
+  if (error) ch_buf_put_text(&server->problem, "a thread for connections could not be set up (out of memory or descriptors)");
   return error;
 }
 

@@ -6,9 +6,10 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
-/* Modern settings, no renegotiation, no compression, no resumption. false: OpenSSL refuses some of it. */
-bool ch_tls_harden(SSL_CTX *tls);
-/* Certificate chain and key from their files, for connections to come; what was there stays where they are no good. */
+/* For connections to come: modern settings, no renegotiation, no compression, no resumption; certificate chain and key from their files. NULL: they are no good, or no memory.
+ * SSL_CTX_free gives it back. */
+SSL_CTX *ch_tls_new(const char *cert, const char *key);
+/* Certificate chain and key from their files, again, for connections to come; what was there stays where they are no good. */
 bool ch_tls_load(SSL_CTX *tls, const char *cert, const char *key);
 /* Are these a certificate chain and its key, and good enough? CHAT_E_TLS. */
 int ch_tls_check_files(const char *cert, const char *key);

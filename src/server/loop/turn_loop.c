@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/loop/turn_loop.h"
 
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "core/assert.h"
@@ -56,8 +57,17 @@ int ch_turn_loop_init(ch_turn_loop *loop, chat_clock clock, uint64_t (*turn)(voi
   return 0;
 }
 
+/* A peer that has gone is an error of the write to it; the signal's handling is the process's own. */
+static void block_sigpipe(void) {
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, NULL);
+}
+
 static void *run(void *arg) {
   ch_turn_loop *loop = arg;
+  block_sigpipe();
   atomic_store(&loop->self, pthread_self());
   uv_run(&loop->uv, UV_RUN_DEFAULT);
   return NULL;

@@ -2,8 +2,8 @@
 /*
  * ws_server.h - the WebSocket connections of one gateway (docs/protocol.md, "Transport"): subprotocol chat.v1 at / and /chat, whole binary messages.
  *
- * libwebsockets, one context for each thread, in the thread's uv loop. What it must be spared of was measured: no timers of its own for each connection, no
- * request for a writable callback for each message. So connections with something to write are flushed once a turn; only one whose socket is full waits for a callback.
+ * RFC 6455 of our own (docs/decisions/0011-websocket-server.md), in the thread's uv loop: one buffer to read into for all connections, no timer and no copy of what goes out for any of
+ * them. Connections with something to write are written once a turn; only one whose socket is full waits for it.
  */
 #ifndef CH_SERVER_WS_SERVER_H
 #define CH_SERVER_WS_SERVER_H
@@ -30,7 +30,7 @@ size_t ch_ws_server_flush(ch_ws_server *server);
 void ch_ws_server_stop_listening(ch_ws_server *server);
 /* Reads certificate and key again; new connections get them. They were checked by whoever asks. */
 void ch_ws_server_reload(ch_ws_server *server);
-/* Cuts every connection (the gateway is told) and begins to take the context down; true once that is done, to be asked each turn. */
+/* Cuts every connection (the gateway is told); true once all handles are gone from the loop, to be asked each turn. */
 bool ch_ws_server_end(ch_ws_server *server);
 void ch_ws_server_free(ch_ws_server *server); /* NULL is a no-op; ended, or the loop never ran */
 
