@@ -88,8 +88,41 @@ def chat_log():
     yield "lines", b"[10:01] <ann> hi\n=== somebody has joined\n[10:02] <bob> ann: hi > you\n\n[10:02] <> no nick\n[10:03] <cat> \xff\n[10:04] <ann> "
 
 
+UPGRADE = (b"GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+           b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat.v1\r\n\r\n")
+
+
+def ws_upgrade():
+    yield "good", piece(UPGRADE)
+    yield "in-two", piece(UPGRADE[:100]) + piece(UPGRADE[100:] + b"\x82\x80")
+    for name, old, new in (("post", b"GET", b"POST"), ("path", b"/chat", b"http://x/y?z"), ("version", b"13", b"8"), ("key", b"ZQ==", b"ZR=="),
+                           ("list", b"chat.v1", b"a , chat.v1,"), ("fold", b"Host: x", b"Host: x\r\n y"), ("case", b"Upgrade:", b"uPGRADE:")):
+        yield name, piece(UPGRADE.replace(old, new, 1))
+    yield "long", piece(UPGRADE[:-2] + b"X: " + b"x" * 8192)
+
+
+def masked(first, payload, mask=b"\x37\xfa\x21\x3d"):
+    length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
+    return bytes([first]) + length + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+
+
+def ws_frames():
+    message, begin, more, end = masked(0x82, b"hello"), masked(0x02, b"he"), masked(0x00, b"l"), masked(0x80, b"lo")
+    ping = masked(0x89, b"ping")
+    yield "message", piece(message)
+    yield "in-two", piece(message[:7]) + piece(message[7:])
+    yield "longer", piece(masked(0x82, b"x" * 300)[:100]) + piece(masked(0x82, b"x" * 300)[100:] + message)
+    yield "fragments", piece(begin + ping[:8]) + piece(ping[8:] + more + masked(0x00, b"")) + piece(end + message)
+    yield "close", piece(masked(0x88, b"\x03\xe8bye") + message)
+    yield "close-without-code", piece(masked(0x88, b""))
+    yield "text", piece(masked(0x81, b"text"))
+    yield "too-large", piece(b"\x82\xff" + (1 << 40).to_bytes(8, "big") + b"mask")
+    yield "reserved", piece(masked(0xc2, b"x"))
+    yield "not-masked", piece(b"\x82\x01x")
+
+
 def main():
-    for target in (codec, gateway_frame, brain_frame, log_record, option_source, chat_log):
+    for target in (codec, gateway_frame, brain_frame, log_record, option_source, chat_log, ws_upgrade, ws_frames):
         folder = CORPUS / target.__name__
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
