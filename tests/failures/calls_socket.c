@@ -40,10 +40,15 @@ ssize_t recvfrom(int fd, void *out, size_t len, int flags, struct sockaddr *from
   TRANSFER(CALL_RECEIVE, "recvfrom", len, next(fd, out, len, flags, from, from_len), next(fd, out, len / 2, flags, from, from_len));
 }
 
+/* Half of several parts is the first of them. */
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
   NEXT(sendmsg);
-  FAIL_IF(CALL_SEND, "sendmsg");
-  return next(fd, message, flags);
+  struct msghdr half = *message;
+  struct iovec first = half.msg_iovlen ? *half.msg_iov : (struct iovec){0};
+  if (half.msg_iovlen == 1) first.iov_len = (first.iov_len + 1) / 2;
+  half.msg_iov = &first;
+  half.msg_iovlen = 1;
+  TRANSFER(CALL_SEND, "sendmsg", 2, next(fd, message, flags), next(fd, &half, flags));
 }
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags) {

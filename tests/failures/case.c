@@ -132,7 +132,7 @@ static void log_sqlite(void *arg, int code, const char *message) {
   fprintf(stderr, "SQLite %d: %s\n", code, message);
 }
 
-/* libuv, OpenSSL and the plugins of libwebsockets begin once for each process; they do that before anything fails. */
+/* libuv, OpenSSL and libwebsockets begin once for each process; they do that before anything fails. */
 static void warm_up(void) {
   static const failure_plan nothing = {FAILURE_MEMORY, SIDE_BOTH, 0, 0};
   test_case one = {.story = &stories[0], .plan = nothing, .result = case_shared(sizeof *one.result)};

@@ -71,7 +71,6 @@ static const char *const excused[] = {
     "pthread_getattr_np", /* asked by AddressSanitizer at the begin of each thread; it ends the process */
     "uv_loop_init",       /* 1.44 loses its epoll descriptor */
 };
-static const char excused_at_server[] = "lws_create_context"; /* 4.1 with its libuv plugin ends what it had not begun, and crashes */
 
 static bool is_excused(void *const *frames, int count) {
   Dl_info info;
@@ -79,7 +78,6 @@ static bool is_excused(void *const *frames, int count) {
     if (!dladdr(frames[i], &info) || !info.dli_sname) continue;
     for (size_t j = 0; j < sizeof excused / sizeof excused[0]; j++)
       if (strcmp(info.dli_sname, excused[j]) == 0) return true;
-    if (my_side == SIDE_SERVER && strcmp(info.dli_sname, excused_at_server) == 0) return true;
   }
   return false;
 }

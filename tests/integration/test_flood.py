@@ -275,10 +275,10 @@ def full_of(message):
 
 # name: (what comes once, what comes again and again, whether the server ends it)
 FLOODS = {
-    "pings": (b"", websocket_frame(PING, b"p" * 125) * 500, False),
-    "pongs": (b"", websocket_frame(PONG, b"p" * 125) * 500, False),
-    "empty frames": (b"", websocket_frame(BINARY) * 5000, False),
-    "a message in empty fragments": (websocket_frame(BINARY, fin=False), websocket_frame(CONTINUATION, fin=False) * 5000, False),
+    "pings": (b"", websocket_frame(PING, b"p" * 125) * 500, True),
+    "pongs": (b"", websocket_frame(PONG, b"p" * 125) * 500, True),
+    "empty frames": (b"", websocket_frame(BINARY) * 5000, True),
+    "a message in empty fragments": (websocket_frame(BINARY, fin=False), websocket_frame(CONTINUATION, fin=False) * 5000, True),
     "a message that grows by small fragments": (websocket_frame(BINARY, b"x", fin=False), websocket_frame(CONTINUATION, bytes(64), fin=False) * 1000, True),
     "heartbeats": (b"", full_of(BEAT), True),
     "requests that nobody knows": (b"", full_of(UNKNOWN), True),

@@ -256,12 +256,13 @@ def as_fragments(payload, size, between=b""):
     return b"".join(websocket_frame(BINARY if i == 0 else CONTINUATION, part, fin=i == len(parts) - 1) + between for i, part in enumerate(parts))
 
 
-# What comes, and the code of the Goodbye that must come back; None: the WebSocket itself is broken and is closed without one. A frame that is not masked is
-# not here: libwebsockets 4.1 takes it, which harms nobody.
+# What comes, and the code of the Goodbye that must come back; None: the WebSocket itself is broken and is closed without one.
 BROKEN = {
     "text": (websocket_frame(TEXT, b"hello"), "PROTOCOL"),
     "text in fragments": (websocket_frame(TEXT, b"hel", fin=False) + websocket_frame(CONTINUATION, b"lo"), "PROTOCOL"),
     "text, empty": (websocket_frame(TEXT, b""), "PROTOCOL"),
+    "not masked": (websocket_frame(BINARY, BEAT, masked=False), None),
+    "a longer length than needed": (websocket_frame(BINARY, BEAT)[:1] + b"\xfe\0\x01" + bytes(5), None),
     "reserved opcode": (websocket_frame(3, BEAT), None),
     "reserved control opcode": (websocket_frame(11, b""), None),
     "reserved bits": (websocket_frame(BINARY, BEAT, rsv=4), None),

@@ -16,7 +16,7 @@ from chatd import Chatd, free_port
 from cli import Person
 from raw_websocket import RawSocket
 from second_client import Client
-from wire import DEADLINE_S, body_of, direct_id, login
+from wire import DEADLINE_S, body_of, client_message, direct_id, login, pb, uuid7
 
 UNREACHABLE = 3  # exit code of chat
 GIVE_UP_S = 4    # it tries again until then
@@ -194,6 +194,45 @@ def test_what_does_not_start(good, authority, tmp_path):
         with pytest.raises(RuntimeError, match="did not start"):
             refused.start()
         assert "tls" in refused.log(), options
+
+
+def test_a_slow_reader_gets_all_of_it(good, authority):
+    """Records that the socket takes in part, or not yet, from a buffer that moves meanwhile."""
+    count, me = 60, b"slow"
+
+    async def held(chatd):
+        page = (await asyncio.to_thread(chatd.get, "/metrics"))[1]
+        return int(re.search(r"^chat_out_held_bytes (\d+)", page, re.M).group(1))
+
+    async def log_in(chatd):
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        narrow.connect(("127.0.0.1", chatd.port))
+        raw = RawSocket(*await asyncio.open_connection(sock=narrow, ssl=trusting(authority), server_hostname="localhost"))
+        await raw.handshake()
+        await raw.put_messages(client_message(1, hello=pb.Hello(version=1, token=b"dev:" + me)))
+        assert body_of((await raw.messages(1))[0])[0] == "welcome"
+        return raw
+
+    def send(n):
+        content = pb.MessageContent(body=bytes([n]) * 60000)
+        return client_message(0, send=pb.Send(conversation_id=direct_id(me, me), client_id=uuid7(), client_seq=n, prev=n - 1, type=1, peer=me, payload=content.SerializeToString()))
+
+    async def run(chatd):
+        raw = await log_in(chatd)
+        for n in range(1, count + 1):
+            await raw.put_messages(send(n))
+        while await held(chatd) < 1 << 20:
+            await asyncio.sleep(0.02)
+        bodies = []
+        while len(bodies) < count:
+            name, body = body_of((await raw.messages(1))[0])
+            bodies += [pb.MessageContent.FromString(event.payload).body for event in body.events] if name == "live" else []
+        assert bodies == [bytes([n]) * 60000 for n in range(1, count + 1)]
+        raw.writer.transport.abort()
+
+    with Chatd(*good.options, metrics=True) as chatd:
+        asyncio.run(asyncio.wait_for(run(chatd), DEADLINE_S))
 
 
 # --- what is refused, by the program openssl ------------------------------------------------------------------------------------
