@@ -11,6 +11,7 @@
 
 enum {
   READS_A_ROUND_LEN = 4 * CH_WS_READ_LEN, /* bytes of one connection, then others get their turn */
+  DROPPED_MAX = 8 << 20,                  /* more than lies in sockets on the way: who still pushes does not listen */
   OWN_MAX = 1024,                         /* bytes of `own`: pongs that do not fit are not sent, to a peer who does not read */
   NOISE_MAX = 1000, NOISE_MS = 10000      /* docs/protocol.md, "Limits" */
 };
@@ -302,6 +303,8 @@ static void take(ch_ws_conn *conn, uint8_t *data, size_t len) {
     read_request(conn, data, len);
   else if (conn->state == CH_WS_OPEN)
     read_frames(conn, data, len);
+  else if ((conn->dropped_len += (uint32_t)len) > DROPPED_MAX)
+    ch_ws_conn_drop(conn);
 }
 
 /* An error of TLS is told by an alert, which is worth reading. */

@@ -4,7 +4,7 @@
  *
  *   SHAKING    TLS and the request; deadline: HANDSHAKE_S, or PATIENCE_S   → OPEN, LINGERING (refused), GONE
  *   OPEN       a WebSocket, and the gateway's; deadlines are the gateway's → LINGERING (we closed), GONE
- *   LINGERING  our last bytes are on their way, what comes is dropped; deadline: LINGER_S → GONE
+ *   LINGERING  our last bytes are on their way, what comes is dropped; deadline: LINGER_S, or after 8 MiB → GONE
  *   GONE       the descriptor is closed; the memory goes with libuv's handle
  *
  * A socket that is closed while bytes lie in it unread is reset, and a reset may overtake our last bytes: that is what lingering is for.
@@ -28,7 +28,8 @@ typedef struct ch_ws_conn {
   ch_ws_state state;
   uint16_t close_code;
   bool waits_writable;
-  uint32_t noise; /* frames that bring nothing, since then */
+  uint32_t noise;       /* frames that bring nothing, since then */
+  uint32_t dropped_len; /* LINGERING: of what came */
   uint64_t noise_since_ms;
   ch_list node; /* SHAKING, LINGERING: in its server's list of these, oldest first */
   uint64_t since_ms;

@@ -354,6 +354,20 @@ START_TEST(who_goes_on_talking_still_hears_why) {
 }
 END_TEST
 
+START_TEST(who_never_stops_talking_is_not_listened_to) {
+  static uint8_t more[1 << 20];
+  begin();
+  stranger rude = come_in();
+  say_frame(&rude, 0x83, "", 0);
+  for (int i = 0; i < 8; i++) say(&rude, more, sizeof more);
+  ck_assert_uint_eq(server->lingering_count, 1);
+  say(&rude, more, sizeof more);
+  ck_assert_uint_eq(server->lingering_count, 0);
+  go(&rude);
+  end();
+}
+END_TEST
+
 START_TEST(a_gateway_without_room_says_later) {
   begin_with(1);
   stranger first = come();
@@ -517,6 +531,7 @@ int main(void) {
       {closes_are_answered_with_their_code, 0},
       {what_is_wrong_has_its_code, 0},
       {who_goes_on_talking_still_hears_why, 0},
+      {who_never_stops_talking_is_not_listened_to, 0},
       {a_gateway_without_room_says_later, 0},
       {noise_has_a_bound_in_10_s, 0},
       {empty_fragments_are_noise, 0},
