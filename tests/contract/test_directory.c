@@ -772,6 +772,7 @@ int main(void) {
   };
   const contract_version versions[] = {{"mem", open_mem, close_one}}, on_redis[] = {{"redis", open_redis, close_one}};
   const port_subject port = {&bench.backend, quick, 0, long_poll};
+  if (redis_version_is_there() && redis_version_is_missing()) return 77;
   if (redis_version_is_there()) return contract_run(&(contract_suite){"directory on Redis", CONTRACT_LIST(on_redis), CONTRACT_LIST(tests), port});
   int failed = contract_run(&(contract_suite){"directory", CONTRACT_LIST(versions), CONTRACT_LIST(tests), port});
   return failed | contract_run(&(contract_suite){"directory in memory", CONTRACT_LIST(versions), CONTRACT_LIST(in_memory), {0}});

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real Redis servers for tests (Debian's redis-server): processes of their own on free ports of 127.0.0.1, in a temporary folder, ended by their id.
 
-    with RedisServers("single") as redis:     # one; "shards": three; "cluster": three with a third of the slots each
+    with RedisServers("single") as redis:     # one; "shards": three; "cluster": three with a third of the slots each; "tls": one, whose url is that of a port with TLS
         ... redis.url ...                     # for chatd's option directory
         redis.cli(0, "FLUSHALL")              # what redis-cli says of server 0
         redis.kill(0); redis.start(0)         # kill -9, and again on the same port
@@ -21,7 +21,7 @@ import time
 
 BUILD = pathlib.Path(os.environ.get("CHAT_BUILD", pathlib.Path(__file__).resolve().parents[2] / "build" / "dev"))
 CLOCK = BUILD / "tests" / "services-clock.so"
-FORMS = {"single": 1, "shards": 3, "cluster": 3}
+FORMS = {"single": 1, "shards": 3, "cluster": 3, "tls": 1}
 START_S = 60
 STOP_S = 30
 
@@ -56,7 +56,7 @@ class RedisServers:
         self.form = form
         self.count = FORMS[form]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="redis-"))
-        self.ports = free_ports(2 * self.count)  # with one each for the bus of a cluster
+        self.ports = free_ports(2 * self.count)  # with one each for the bus of a cluster, or for TLS
         self.processes = [None] * self.count
         self.clock = self.folder / "clock"
         self.clock.write_bytes(struct.pack("=Q", 0))
@@ -67,6 +67,8 @@ class RedisServers:
 
     @property
     def url(self):
+        if self.form == "tls":
+            return f"rediss://localhost:{self.ports[self.count]}"
         return ("redis-cluster://" if self.form == "cluster" else "redis://") + ",".join(self.addresses)
 
     def command(self, number):
@@ -74,7 +76,18 @@ class RedisServers:
         if self.form == "cluster":
             command += ["--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{number}.conf", "--cluster-node-timeout", "2000",
                         "--cluster-port", self.ports[self.count + number]]
+        if self.form == "tls":
+            command += ["--tls-port", self.ports[self.count], "--tls-cert-file", self.folder / "cert.pem", "--tls-key-file", self.folder / "key.pem", "--tls-auth-clients", "no"]
         return [str(word) for word in command]
+
+    @property
+    def authority(self):
+        """The certificate that it is, which clients must be told to trust (SSL_CERT_FILE); its name is localhost."""
+        return self.folder / "cert.pem"
+
+    def make_certificate(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=localhost", "-addext",
+                        "subjectAltName=DNS:localhost", "-keyout", self.folder / "key.pem", "-out", self.folder / "cert.pem"], check=True, capture_output=True, timeout=START_S)
 
     def start(self, number):
         """Returns when it answers."""
@@ -110,6 +123,8 @@ class RedisServers:
 
     def __enter__(self):
         try:
+            if self.form == "tls":
+                self.make_certificate()
             for number in range(self.count):
                 self.start(number)
             if self.form == "cluster":

@@ -14,6 +14,7 @@
 #include "backend/directory_redis/command.h"
 #include "backend/directory_redis/directory_redis.h"
 #include "backend/directory_redis/slot.h"
+#include "backend/directory_redis/tls.h"
 #include "contract/redis_version.h"
 #include "core/bytes.h"
 #include "core/op.h"
@@ -26,8 +27,8 @@ static bench_port bench;
 
 /* ------------------------------------------------------------------------------------------------ the directory */
 
-static int try_open(const char *url, chat_backend *directory, ch_buf *why) {
-  ch_directory_redis_config config = {.url = url, .timeout_ms = TIMEOUT_MS, .look_ms = 20};
+static int try_open(const char *url, uint32_t timeout_ms, chat_backend *directory, ch_buf *why) {
+  ch_directory_redis_config config = {.url = url, .timeout_ms = timeout_ms, .look_ms = 20};
   ck_assert_int_eq(ch_platform_random(&config.random), 0);
   ch_buf_init(why, NULL, 1000);
   int error = ch_directory_redis_new(&config, directory, why);
@@ -38,7 +39,7 @@ static int try_open(const char *url, chat_backend *directory, ch_buf *why) {
 static void open_url(const char *url) {
   chat_backend directory;
   ch_buf why;
-  int error = try_open(url, &directory, &why);
+  int error = try_open(url, TIMEOUT_MS, &directory, &why);
   ck_assert_msg(!error && why.len == 1, "%s: %s", url, (const char *)why.data);
   ch_buf_fini(&why);
   bench_open(&bench, directory);
@@ -53,7 +54,8 @@ static void open_all(void) {
 static void expect_refused(const char *url, int error, const char *sentence) {
   chat_backend directory;
   ch_buf why;
-  ck_assert_int_eq(try_open(url, &directory, &why), error);
+  int found = try_open(url, PATIENCE_MS, &directory, &why);
+  ck_assert_msg(found == error, "%s: %s, %s", url, chat_error_name(found), (const char *)why.data);
   ck_assert_msg(strstr((const char *)why.data, sentence) != NULL, "%s: %s", url, (const char *)why.data);
   ck_assert_ptr_null(strstr((const char *)why.data, "secret"));
   ch_buf_fini(&why);
@@ -372,6 +374,7 @@ END_TEST
 START_TEST(urls_that_are_not_for_these_servers) {
   expect_refused(url_of("redis-cluster", "", ""), CHAT_E_INVALID, "it is no part of a cluster");
   expect_refused(url_of("http", "", ""), CHAT_E_INVALID, "the url begins with");
+  if (!ch_redis_tls_is_there()) expect_refused(url_of("rediss", "", ""), CHAT_E_UNSUPPORTED, "has no TLS");
 }
 END_TEST
 
@@ -392,7 +395,7 @@ START_TEST(nobody_there) {
   chat_backend directory;
   ch_buf why;
   chat_renewal renewal;
-  ck_assert_int_eq(try_open("redis://127.0.0.1:1,no-such-host.invalid", &directory, &why), 0);
+  ck_assert_int_eq(try_open("redis://127.0.0.1:1,no-such-host.invalid", TIMEOUT_MS, &directory, &why), 0);
   ck_assert_str_eq((const char *)why.data, "not reached yet: 127.0.0.1:1, no-such-host.invalid:6379");
   ch_buf_fini(&why);
   bench_open(&bench, directory);
@@ -592,6 +595,20 @@ START_TEST(one_name_is_enough) {
 }
 END_TEST
 
+/* ------------------------------------------------------------------------------------------------ TLS */
+
+START_TEST(a_certificate_of_another_name_is_refused) {
+  char url[100];
+  const char *port = strrchr(getenv("REDIS_URL"), ':');
+  open_all();
+  bench_close(&bench);
+  snprintf(url, sizeof url, "rediss://127.0.0.1%s", port); /* it is localhost's */
+  expect_refused(url, CHAT_E_INVALID, "its certificate is not accepted");
+  setenv("SSL_CERT_FILE", "/dev/null", 1);
+  expect_refused(getenv("REDIS_URL"), CHAT_E_INVALID, "its certificate is not accepted");
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------ which tests for which servers */
 
 typedef struct form {
@@ -608,7 +625,9 @@ int main(void) {
         a_database_of_its_own, nobody_there}},
       {"shards", {each_user_is_at_one_shard, a_shard_that_is_away_takes_its_own_users_along_alone, a_restart_is_healed_by_the_next_heartbeat}},
       {"cluster", {a_slot_that_moved_is_followed, what_is_not_there_yet_is_made_where_the_slot_goes, presence_is_heard_of_from_any_node, one_name_is_enough}},
+      {"tls", {a_certificate_of_another_name_is_refused, a_restart_is_healed_by_the_next_heartbeat, a_server_that_stands_still_costs_one_time_out}},
   };
+  if (redis_version_is_missing()) return 77;
   Suite *suite = suite_create("directory on Redis");
   for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
     if (strcmp(forms[i].name, getenv("REDIS_FORM")) != 0) continue;

@@ -7,6 +7,8 @@
 #include "backend/directory_redis/directory.h"
 #include "backend/directory_redis/tls.h"
 
+static const char not_accepted[] = "its certificate is not accepted";
+
 enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 5000 };
 
 uint64_t ch_redis_now_ms(const ch_redis *directory) {
@@ -59,6 +61,9 @@ void ch_redis_conn_close(ch_redis_conn *conn) {
 static void on_disconnected(const redisAsyncContext *redis, int status) {
   (void)status;
   ch_redis_conn *conn = redis->data;
+  if (conn->redis != redis && !conn->tls) return;
+  if (ch_redis_tls_is_refused(conn->tls)) conn->refusal = not_accepted;
+  conn->tls = NULL;
   if (conn->redis == redis) ch_redis_conn_lost(conn);
 }
 
@@ -162,11 +167,20 @@ static void on_connected(const redisAsyncContext *redis, int status) {
 
 /* ------------------------------------------------------------------------------------------------ named, connected */
 
+static bool secure(ch_redis_conn *conn, redisAsyncContext *redis) {
+  bool is_refused = false;
+  if (!conn->node->directory->url.has_tls) return true;
+  conn->tls = ch_redis_tls_begin(redis, conn->node->address.host, &is_refused);
+  if (is_refused) conn->refusal = not_accepted;
+  return conn->tls != NULL;
+}
+
 static void connect_to(ch_redis_conn *conn, const char *numeric) {
   ch_redis *directory = conn->node->directory;
   redisAsyncContext *redis = redisAsyncConnect(numeric, conn->node->address.port);
-  if (!redis || redis->err || (directory->url.has_tls && !ch_redis_tls_begin(redis, conn->node->address.host)) ||
-      !ch_redis_adapter_attach(&directory->loop, redis, ch_redis_round, directory)) {
+  conn->tls = NULL;
+  if (!redis || redis->err || !secure(conn, redis) || !ch_redis_adapter_attach(&directory->loop, redis, ch_redis_round, directory)) {
+    conn->tls = NULL;
     if (redis) redisAsyncFree(redis);
     ch_redis_conn_lost(conn);
     return;

@@ -52,6 +52,7 @@ typedef struct ch_redis_conn {
   bool is_doomed;        /* to be closed at the end of the round: never inside a callback of hiredis */
   ch_redis_state state;
   redisAsyncContext *redis;
+  const void *tls;       /* the session under it, as long as hiredis has it; NULL: none */
   uint64_t at_ms;        /* of the loop: when to try again, or by when to be UP */
   uint32_t backoff_ms;
   uint64_t epoch;        /* drawn when it came UP (V6) */

@@ -238,7 +238,7 @@ static bool is_settled(const ch_redis *directory) {
   for (size_t i = 0; i < directory->node_count; i++) {
     const ch_redis_conn *conn = &directory->nodes[i]->steps;
     if (conn->refusal) return true;
-    if (conn->state != CH_REDIS_UP && conn->failures == 0) all_tried = false;
+    if (conn->state != CH_REDIS_UP && conn->failures < 2) all_tried = false; /* a name may have an address at which nobody listens */
     if (conn->state == CH_REDIS_UP && directory->url.is_cluster && !directory->has_map) all_tried = false;
   }
   return all_tried;

@@ -16,8 +16,10 @@ static SSL *new_session(const char *host) {
   SSL_CTX *context = SSL_CTX_new(TLS_client_method());
   if (!context) return NULL;
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+  SSL_CTX_set_security_level(context, CH_TLS_SECURITY_LEVEL);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-  SSL *session = SSL_CTX_set_default_verify_paths(context) == 1 ? SSL_new(context) : NULL;
+  bool is_set = SSL_CTX_set_cipher_list(context, CH_TLS_CIPHERS) == 1 && SSL_CTX_set1_groups_list(context, CH_TLS_GROUPS) == 1 && SSL_CTX_set_default_verify_paths(context) == 1;
+  SSL *session = is_set ? SSL_new(context) : NULL;
   SSL_CTX_free(context); /* the session has its share */
   if (!session) return NULL;
   bool is_numeric = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host) == 1;
@@ -26,10 +28,16 @@ static SSL *new_session(const char *host) {
   return NULL;
 }
 
-bool ch_redis_tls_begin(redisAsyncContext *redis, const char *host) {
+/* A server that is near answers while its connection is begun. */
+void *ch_redis_tls_begin(redisAsyncContext *redis, const char *host, bool *is_refused) {
   SSL *session = new_session(host);
-  if (!session) return false;
-  if (redisInitiateSSL(&redis->c, session) == REDIS_OK) return true;
+  if (!session) return NULL;
+  if (redisInitiateSSL(&redis->c, session) == REDIS_OK) return session;
+  *is_refused = ch_redis_tls_is_refused(session);
   SSL_free(session);
-  return false;
+  return NULL;
+}
+
+bool ch_redis_tls_is_refused(const void *session) {
+  return session && SSL_get_verify_result(session) != X509_V_OK;
 }
