@@ -3,14 +3,16 @@
 
 #include <string.h>
 
-enum { ALIGNMENT = 16 };
+#include "core/assert.h"
+
+enum { ALIGNMENT = 16, CHUNK_LEN_MAX = 64 * 1024 };
 
 /* The bytes of a chunk follow its head. 16 is the alignment of malloc, and the size of the head is a multiple of it. */
 typedef struct ch_arena_chunk {
   struct ch_arena_chunk *older;
   size_t len;
   size_t used_len;
-  size_t pad;
+  size_t is_lent; /* 1: not ours to free */
 } chunk;
 
 _Static_assert(sizeof(chunk) % ALIGNMENT == 0, "the first piece of a chunk must be aligned");
@@ -19,10 +21,17 @@ void ch_arena_init(ch_arena *arena, const ch_allocator *alloc, size_t chunk_len,
   *arena = (ch_arena){.alloc = alloc, .chunk_len = chunk_len, .cap_len = cap_len};
 }
 
+void ch_arena_lend(ch_arena *arena, void *memory, size_t len) {
+  chunk *lent = memory;
+  ch_assert(!arena->newest && len >= 2 * sizeof *lent && (uintptr_t)memory % ALIGNMENT == 0);
+  *lent = (chunk){.len = len - sizeof *lent, .is_lent = 1};
+  arena->newest = lent;
+}
+
 static void free_chunks(ch_arena *arena, chunk *from) {
   while (from) {
     chunk *older = from->older;
-    ch_free(arena->alloc, from);
+    if (!from->is_lent) ch_free(arena->alloc, from);
     from = older;
   }
 }
@@ -40,10 +49,16 @@ void ch_arena_reset(ch_arena *arena) {
   arena->newest->used_len = 0;
 }
 
+/* As much as is in use, within bounds: what holds much asks seldom. */
+static size_t usual_len(const ch_arena *arena) {
+  size_t len = arena->used_len < CHUNK_LEN_MAX ? arena->used_len : CHUNK_LEN_MAX;
+  return len > arena->chunk_len ? len : arena->chunk_len;
+}
+
 /* A chunk is added only when what is left of the newest is less than len, so the waste is less than what is handed
  * out. */
 static chunk *add_chunk(ch_arena *arena, size_t len) {
-  size_t chunk_len = len > arena->chunk_len ? len : arena->chunk_len;
+  size_t usual = usual_len(arena), chunk_len = len > usual ? len : usual;
   chunk *added = ch_alloc(arena->alloc, sizeof *added + chunk_len);
   if (!added) return NULL;
   *added = (chunk){.older = arena->newest, .len = chunk_len};

@@ -18,13 +18,15 @@ struct ch_arena_chunk;
 typedef struct ch_arena {
   const ch_allocator *alloc;
   struct ch_arena_chunk *newest; /* the chunk that is being filled; older ones hang behind it */
-  size_t chunk_len;              /* bytes of an ordinary chunk */
+  size_t chunk_len;              /* bytes of the smallest chunk */
   size_t cap_len;                /* most bytes that may be handed out between two resets */
   size_t used_len;               /* bytes handed out since the last reset, each piece rounded up to 16 */
 } ch_arena;
 
-/* An empty arena; allocates nothing yet. The memory held stays below 2 * cap_len + chunk_len. */
+/* An empty arena; allocates nothing yet. Chunks grow with what is in it; the memory held stays below 3 * cap_len + chunk_len. */
 void ch_arena_init(ch_arena *arena, const ch_allocator *alloc, size_t chunk_len, size_t cap_len);
+/* Lends an empty arena its first chunk: len bytes (64 or more), aligned to 16, that outlive it. */
+void ch_arena_lend(ch_arena *arena, void *memory, size_t len);
 /* Gives everything back. The arena may be initialised again. */
 void ch_arena_fini(ch_arena *arena);
 /* Forgets all that was handed out and keeps one chunk for what comes next. */

@@ -9,6 +9,7 @@ enum { CHUNK_LEN = 1024, VARINT_LEN_MAX = 10, ID_LEN = 16 };
 void ch_pack_init(ch_pack *pack, const ch_allocator *alloc) {
   pack->error = CHAT_OK;
   ch_arena_init(&pack->arena, alloc, CHUNK_LEN, SIZE_MAX / 2);
+  ch_arena_lend(&pack->arena, pack->first, sizeof pack->first);
 }
 
 void ch_pack_fini(ch_pack *pack) {

@@ -97,7 +97,8 @@ const chat_bytes *ch_unpack_users(ch_unpack *unpack, const ProtobufCBinaryData *
 /* ------------------------------------------------------------------------------------------------ pack */
 
 typedef struct ch_pack {
-  ch_arena arena; /* of the generated structs; lives for one encoding */
+  _Alignas(16) uint8_t first[1024]; /* most encodings need no more, and so no allocation */
+  ch_arena arena;                   /* of the generated structs; lives for one encoding */
   int error;
 } ch_pack;
 
