@@ -43,6 +43,33 @@ START_TEST(it_grows_by_chunks) {
 }
 END_TEST
 
+/* Chunks are as large as what is in use, up to 64 KiB, so that their number grows slowly. */
+START_TEST(chunks_grow) {
+  failing_allocator_init(&memory, 1000);
+  ch_arena_init(&arena, &memory.alloc, CHUNK_LEN, 1 << 20);
+  for (size_t len = 0; len < 1 << 20; len += 16) ck_assert_ptr_nonnull(ch_arena_alloc(&arena, 16));
+  ck_assert_uint_lt(memory.live, 40);
+  ch_arena_fini(&arena);
+  ck_assert_uint_eq(memory.live, 0);
+}
+END_TEST
+
+START_TEST(a_lent_chunk_serves_first_and_is_not_freed) {
+  _Alignas(16) uint8_t first[128];
+  setup(100);
+  ch_arena_lend(&arena, first, sizeof first);
+  uint8_t *a = ch_arena_alloc(&arena, 16);
+  ck_assert(a > first && a < first + sizeof first);
+  ck_assert_uint_eq(memory.live, 0);
+  ck_assert_ptr_nonnull(ch_arena_alloc(&arena, 160));
+  ck_assert_uint_eq(memory.live, 1);
+  ch_arena_reset(&arena);
+  ck_assert_uint_eq(memory.live, 1);
+  ch_arena_fini(&arena);
+  ck_assert_uint_eq(memory.live, 0);
+}
+END_TEST
+
 START_TEST(the_cap_holds_to_the_byte) {
   setup(100);
   ck_assert_ptr_null(ch_arena_alloc(&arena, CAP_LEN + 1));
@@ -121,6 +148,8 @@ int main(void) {
   const test_row rows[] = {
       {pieces_are_aligned_and_apart, 0},
       {it_grows_by_chunks, 0},
+      {chunks_grow, 0},
+      {a_lent_chunk_serves_first_and_is_not_freed, 0},
       {the_cap_holds_to_the_byte, 0},
       {the_cap_counts_rounded_pieces, 0},
       {reset_gives_the_whole_cap_again, 0},
