@@ -277,6 +277,10 @@ START_TEST(a_lower_session_never_replaces_a_higher_one) {
   renewal = renew("g2", "ada", 1, 6);
   ck_assert_uint_eq(renewal.newest_session, 6);
   expect_routes("ada", "1@g2");
+  ck_assert_uint_eq(renew("g1", "ada", 2, 10).newest_session, 10); /* numbers, not texts */
+  ck_assert_uint_eq(renew("g2", "ada", 2, 9).newest_session, 10);
+  ck_assert_uint_eq(renew("g2", "ada", 2, 100).newest_session, 100);
+  drop("g2", "ada", 2, 100);
   renewal = renew("g1", "ada", 1, 5); /* its heartbeat: it is told, and changes nothing */
   ck_assert_uint_eq(renewal.newest_session, 6);
   expect_routes("ada", "1@g2");
@@ -372,6 +376,9 @@ START_TEST(a_raise_says_what_was_before_and_never_lowers) {
   ck_assert_uint_eq(raise_to("ada", 20, "1@g1"), 30);
   ck_assert_uint_eq(raise_to("ada", 31, "1@g1"), 30);
   ck_assert_uint_eq(pos_of("ada"), 31);
+  ck_assert_uint_eq(raise_to("ada", 9, "1@g1"), 31); /* numbers, not texts */
+  ck_assert_uint_eq(raise_to("ada", 100, "1@g1"), 31);
+  ck_assert_uint_eq(pos_of("ada"), 100);
   ck_assert_uint_eq(raise_to("bob", 5, ""), 0); /* who is not online has a position, too */
   ck_assert_uint_eq(raise_to("bob", 6, ""), 5);
 }
