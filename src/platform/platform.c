@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sodium.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 static uint64_t read_ms(clockid_t clock) {
@@ -39,4 +40,8 @@ int ch_platform_random(chat_random *random) {
 
 int ch_platform_file_error(int code) {
   return code == ENOSPC || code == EDQUOT || code == EFBIG ? CHAT_E_FULL : CHAT_E_IO;
+}
+
+void ch_platform_name_thread(const char *name) {
+  (void)prctl(PR_SET_NAME, name);
 }

@@ -16,4 +16,7 @@ int ch_platform_random(chat_random *random);
 /* What a file's errno means: CHAT_E_FULL where room may be made (no space, a quota, a limit of the process), else CHAT_E_IO. Any thread. */
 int ch_platform_file_error(int code);
 
+/* What tools such as top -H call the calling thread; 15 bytes of it. */
+void ch_platform_name_thread(const char *name);
+
 #endif

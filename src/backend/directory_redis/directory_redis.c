@@ -10,6 +10,7 @@
 #include "core/assert.h"
 #include "core/env.h"
 #include "platform/condition.h"
+#include "platform/platform.h"
 
 enum { TIMEOUT_MS = 2000, LOOK_MS = 10000 };
 
@@ -101,6 +102,7 @@ static void on_tick(uv_timer_t *timer) {
 
 static void *run(void *arg) {
   ch_redis *directory = arg;
+  ch_platform_name_thread("chat-redis");
   uv_run(&directory->loop, UV_RUN_DEFAULT);
   return NULL;
 }

@@ -14,6 +14,7 @@
 #include "platform/platform.h"
 
 /* A commit is gathered in memory up to this, or one record. */
+enum { STEP_LEN = 1024 * 1024 }; /* by so much a segment's file grows */
 enum { OUT_LEN = 1024 * 1024 + CH_LOGFILE_DATA_MAX + CH_LOGFILE_RECORD_LEN };
 
 /* ------------------------------------------------------------------------------------------------ list of segments */
@@ -91,13 +92,17 @@ static int read_all(int fd, uint8_t *out, size_t len, size_t at) {
 
 /* ------------------------------------------------------------------------------------------------ the next segment */
 
+static size_t first_len(const ch_journal *journal) {
+  return journal->config.segment_len < STEP_LEN ? journal->config.segment_len : STEP_LEN;
+}
+
 /* Written with zeros beforehand: a commit then changes no size and no extents, which halves what it costs (docs/decisions/0003). */
 static int make_file(const ch_journal *journal, const char *name, ch_logfile_header header, int *out) {
   uint8_t bytes[CH_LOGFILE_HEADER_LEN];
   ch_logfile_header_encode(&header, bytes);
   *out = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (*out < 0) return ch_platform_file_error(errno);
-  int error = write_zeros(journal, *out, 0, journal->config.segment_len);
+  int error = write_zeros(journal, *out, 0, first_len(journal));
   if (!error) error = write_all(journal, *out, bytes, sizeof bytes, 0);
   if (!error) error = sync_file(journal, *out);
   return error;
@@ -130,7 +135,7 @@ static void use_segment(ch_journal *journal, int fd, size_t len, size_t used_len
   journal->seed = ch_logfile_seed(&header);
 }
 
-/* An empty segment of an earlier epoch, or shorter than they are made now (a record might never fit): a new one takes its name. Until that is known to be durable nothing is open,
+/* An empty segment of an earlier epoch, or that ends where no record fits any more: a new one takes its name. Until that is known to be durable nothing is open,
  * so that nothing is written to a file without a name. */
 static int remake(ch_journal *journal) {
   ch_journal_segment segment = {newest(journal)->first, journal->config.epoch};
@@ -140,13 +145,25 @@ static int remake(ch_journal *journal) {
   pthread_mutex_lock(&journal->lock);
   newest(journal)->epoch = segment.epoch;
   pthread_mutex_unlock(&journal->lock);
-  use_segment(journal, fd, journal->config.segment_len, CH_LOGFILE_HEADER_LEN);
+  use_segment(journal, fd, first_len(journal), CH_LOGFILE_HEADER_LEN);
   return 0;
+}
+
+/* A step at a time: zeros for a whole segment at once would keep all commits waiting for a tenth of a second. */
+static int extend(ch_journal *journal) {
+  size_t left_len = journal->config.segment_len - journal->len, len = journal->len + (left_len < STEP_LEN ? left_len : STEP_LEN);
+  int error = write_zeros(journal, journal->fd, journal->len, len);
+  if (error) return error;
+  error = sync_file(journal, journal->fd);
+  if (error) close_newest(journal);
+  else journal->len = len;
+  return error;
 }
 
 int ch_journal_roll(ch_journal *journal) {
   ch_assert(journal->fd >= 0 && journal->out_count == 0);
   ch_journal_segment segment = {.first = journal->end + 1, .epoch = journal->config.epoch};
+  if (journal->len < journal->config.segment_len && newest(journal)->epoch == segment.epoch) return extend(journal);
   if (newest(journal)->first == segment.first) return remake(journal);
   size_t bytes = (journal->segment_count + 1) * journal->config.segment_len;
   if (journal->config.bytes_max && bytes > journal->config.bytes_max) return CHAT_E_FULL;
@@ -158,7 +175,7 @@ int ch_journal_roll(ch_journal *journal) {
     return error;
   }
   close(journal->fd);
-  use_segment(journal, fd, journal->config.segment_len, CH_LOGFILE_HEADER_LEN);
+  use_segment(journal, fd, first_len(journal), CH_LOGFILE_HEADER_LEN);
   return 0;
 }
 
@@ -295,7 +312,7 @@ static int make_first(ch_journal *journal) {
   if (error) return error;
   error = list_add(journal, segment);
   if (error) close(fd);
-  else use_segment(journal, fd, journal->config.segment_len, CH_LOGFILE_HEADER_LEN);
+  else use_segment(journal, fd, first_len(journal), CH_LOGFILE_HEADER_LEN);
   return error;
 }
 

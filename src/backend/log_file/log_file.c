@@ -91,6 +91,7 @@ static ch_log_wait *wait_for_file_read(file_log *log) {
 
 static void *reader_main(void *arg) {
   file_log *log = arg;
+  ch_platform_name_thread("chat-log-read");
   for (ch_log_wait *wait; (wait = wait_for_file_read(log));) {
     chat_log_read *read = (chat_log_read *)wait->op;
     ch_port_finish(wait->port, wait->op, ch_log_partition_read_file(&log->partitions[read->partition], read));
@@ -160,6 +161,7 @@ static void cut_partition(file_log *log, uint32_t number) {
 
 static void *writer_main(void *arg) {
   file_log *log = arg;
+  ch_platform_name_thread("chat-log");
   for (;;) {
     pthread_mutex_lock(&log->lock);
     while (!work_waits(log))

@@ -330,6 +330,7 @@ static void *writer_main(void *arg) {
   sqlite_store *store = arg;
   op_group group;
   uint64_t forgotten;
+  ch_platform_name_thread("chat-store");
   for (bool stop = false; !stop;) {
     wait_for_writes(store, &group, &forgotten, &stop);
     do_group(store, &group);
@@ -427,6 +428,7 @@ static pending *wait_for_read(sqlite_store *store) {
 static void *reader_main(void *arg) {
   reading_thread *thread = arg;
   pending *item;
+  ch_platform_name_thread("chat-read");
   while ((item = wait_for_read(thread->store)))
     ch_port_finish(item->port, item->op, answer(thread, item->op));
   return NULL;
@@ -467,6 +469,7 @@ static bool is_stopping(sqlite_store *store) {
 /* An error (a full disk) leaves the index behind; the next commit tries again. */
 static void *indexer_main(void *arg) {
   sqlite_store *store = arg;
+  ch_platform_name_thread("chat-index");
   while (wait_for_index(store)) {
     uint64_t erased;
     while (ch_sqlstore_indexer_step(&store->indexer, &erased) > 0 && !is_stopping(store))

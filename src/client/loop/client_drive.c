@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/loop/client_loop.h"
+#include "platform/platform.h"
 
 enum { TURN_MS = 50, FRAMES_A_TURN = 64 }; /* work of a turn that is not begun after TURN_MS is the next one's */
 
@@ -194,6 +195,7 @@ void ch_client_turn(chat_client *client, int timeout_ms) {
 
 void *ch_client_thread(void *arg) {
   chat_client *client = arg;
+  ch_platform_name_thread("chat-client");
   while (!stopping(client)) {
     int64_t until_ms = ch_client_until_deadline_ms(client);
     ch_client_turn(client, until_ms < 0 || until_ms > 60000 ? 60000 : (int)until_ms);

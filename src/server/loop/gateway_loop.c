@@ -186,7 +186,7 @@ int ch_gateway_loop_new(const ch_gateway_loop_config *config, ch_gateway_loop **
 int ch_gateway_loop_start(ch_gateway_loop *loop) {
   loop->state = RUNNING;
   atomic_store(&loop->wanted, RUNNING);
-  int error = ch_turn_loop_start(&loop->turns);
+  int error = ch_turn_loop_start(&loop->turns, "chat-gateway");
   if (error) loop->state = NEW;
   return error;
 }

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "core/assert.h"
+#include "platform/platform.h"
 
 enum { OWN_HANDLES = 3 }; /* wake, timer, prepare */
 
@@ -68,12 +69,14 @@ static void block_sigpipe(void) {
 static void *run(void *arg) {
   ch_turn_loop *loop = arg;
   block_sigpipe();
+  ch_platform_name_thread(loop->name);
   atomic_store(&loop->self, pthread_self());
   uv_run(&loop->uv, UV_RUN_DEFAULT);
   return NULL;
 }
 
-int ch_turn_loop_start(ch_turn_loop *loop) {
+int ch_turn_loop_start(ch_turn_loop *loop, const char *name) {
+  loop->name = name;
   loop->is_running = pthread_create(&loop->thread, NULL, run, loop) == 0;
   return loop->is_running ? 0 : CHAT_E_NOMEM;
 }

@@ -25,13 +25,15 @@ typedef struct ch_turn_loop {
   uint64_t (*turn)(void *arg, ch_now now); /* gives the elapsed time of the next one; CH_NEVER_MS: none */
   void *arg;
   pthread_t thread;
+  const char *name;
   bool is_running;
   _Atomic pthread_t self; /* the thread as it calls itself; 0: it does not run yet */
 } ch_turn_loop;
 
 /* Makes the loop, without a thread. CHAT_E_NOMEM (also: no descriptors left). */
 int ch_turn_loop_init(ch_turn_loop *loop, chat_clock clock, uint64_t (*turn)(void *arg, ch_now now), void *arg);
-int ch_turn_loop_start(ch_turn_loop *loop); /* CHAT_E_NOMEM: no thread */
+/* `name` (static) is what the system shows of the thread. CHAT_E_NOMEM: no thread. */
+int ch_turn_loop_start(ch_turn_loop *loop, const char *name);
 chat_wake ch_turn_loop_wake(ch_turn_loop *loop);
 ch_now ch_turn_loop_now(const ch_turn_loop *loop);
 /* Are all handles of others gone from the loop? The loop's thread. */

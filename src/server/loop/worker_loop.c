@@ -261,7 +261,7 @@ int ch_worker_loop_new(const ch_worker_loop_config *config, ch_worker_loop **out
 int ch_worker_loop_start(ch_worker_loop *loop) {
   loop->state = RUNNING;
   atomic_store(&loop->wanted, RUNNING);
-  int error = ch_turn_loop_start(&loop->turns);
+  int error = ch_turn_loop_start(&loop->turns, "chat-worker");
   if (error) loop->state = NEW;
   return error;
 }

@@ -28,7 +28,7 @@ START_TEST(a_peer_that_is_gone_is_an_error_and_no_signal) {
   ck_assert_int_eq(pipe(pipes), 0);
   close(pipes[0]);
   ck_assert_int_eq(ch_turn_loop_init(&loop, (chat_clock){no_time, no_time, NULL}, write_to_nobody, NULL), 0);
-  ck_assert_int_eq(ch_turn_loop_start(&loop), 0);
+  ck_assert_int_eq(ch_turn_loop_start(&loop, "test"), 0);
   ch_turn_loop_join(&loop);
   ch_turn_loop_fini(&loop);
   ck_assert_int_eq(write_error, EPIPE);
