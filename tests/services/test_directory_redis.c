@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the directory on Redis does when its servers do not do as they should (docs/decisions/0010). Run by with_redis.py, which starts a server again that is killed here. What every
+ * What the directory on Redis does when its servers do not do as they should (docs/decisions/0012). Run by with_redis.py, which starts a server again that is killed here. What every
  * directory owes is in contract/test_directory.c, and run on the same servers.
  */
 #define _DEFAULT_SOURCE

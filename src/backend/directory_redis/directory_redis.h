@@ -2,7 +2,7 @@
 /*
  * directory_redis.h - the directory on Redis: several servers that each have some of the users, or a Redis Cluster.
  *
- * Keys, steps and what happens at each failure: docs/decisions/0010. One thread of its own; at most 16,384 steps on their way at once, or one op, other ops wait in order. CHANGES waits until there
+ * Keys, steps and what happens at each failure: docs/decisions/0012. One thread of its own; at most 16,384 steps on their way at once, or one op, other ops wait in order. CHANGES waits until there
  * is something, whatever its wait_ms: what it waits for is in this process.
  */
 #ifndef CH_BACKEND_DIRECTORY_REDIS_H

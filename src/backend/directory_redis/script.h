@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* script.h - the atomic steps, in Lua. Each is for one user or channel, so its keys are in one slot; each may be done again. docs/decisions/0010 has keys and values. */
+/* script.h - the atomic steps, in Lua. Each is for one user or channel, so its keys are in one slot; each may be done again. docs/decisions/0012 has keys and values. */
 #ifndef CH_DIRECTORY_REDIS_SCRIPT_H
 #define CH_DIRECTORY_REDIS_SCRIPT_H
 
