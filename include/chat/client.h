@@ -11,7 +11,9 @@
  * 64-bit tag of the caller's choice; exactly one CHAT_EVENT_REPLY with that tag ends each. All else that happens is told by events, which the caller pulls with
  * chat_client_wait. The reply's place in the queue is reserved when the request is made, so it cannot get lost; other events
  * may: when the queue is full they become one CHAT_EVENT_RESYNC. The database is the truth, the queue is a hint: after a RESYNC read again what you show.
- * Where memory or the database fails, any reply may say so: CHAT_E_NOMEM, CHAT_E_IO, CHAT_E_FULL. Then nothing was done, and the same request may be made again.
+ * Where memory or the database fails, any reply may say so, and the same request may be made again. CHAT_E_NOMEM, CHAT_E_FULL: nothing was done. CHAT_E_IO: nothing, or, where the
+ * disk failed to sync what it had taken, all of it; which of the two shows when the client has opened its database anew, which it does by itself within seconds. So whoever sends again
+ * gives the same client_id (chat_draft), and creates and changes again only behind a look at what is there. chat_client_logout says itself what it had done by then.
  *
  * The user's messages go through the outbox: chat_client_send's reply says that the message is durable in the local database,
  * whether or not there is a connection; CHAT_EVENT_OUTBOX tells each later step, the last one being CHAT_TICK_SENT with a seq (committed) or
@@ -86,12 +88,13 @@ enum {
 };
 
 enum {
-  CHAT_STATE_OFFLINE = 1,    /* no token, told to be offline, or no network */
+  CHAT_STATE_OFFLINE = 1,    /* no token, told to be offline, or no database (status: CHAT_E_IO, CHAT_E_FULL …: it is opened again by itself) */
   CHAT_STATE_CONNECTING = 2,
   CHAT_STATE_SYNCING = 3,    /* connected; what was missed is being fetched */
   CHAT_STATE_LIVE = 4,       /* connected and up to date as far as told */
   CHAT_STATE_SUSPENDED = 5,
-  CHAT_STATE_SHUT_OUT = 6    /* status: CHAT_E_REPLACED, CHAT_E_REVOKED or CHAT_E_AUTH; no reconnect until the token or the url is set anew */
+  CHAT_STATE_SHUT_OUT = 6    /* status: CHAT_E_REPLACED, CHAT_E_REVOKED, CHAT_E_AUTH, CHAT_E_VERSION, CHAT_E_LIMIT (too many devices), CHAT_E_CONFLICT (the database is another
+                                user's, or another device's); no reconnect until the token or the url is set anew */
 };
 
 /* One event of a conversation: a message, or a change of its members or title. */
@@ -209,7 +212,8 @@ CHAT_API int chat_client_suspend(chat_client *client, uint32_t deadline_ms);
 /* Opens the database again and goes on; `token` and `url` may have been set meanwhile. CHAT_E_BUSY: another client has the database now; CHAT_E_FULL, CHAT_E_IO, CHAT_E_VERSION:
  * as for start; it stays suspended then. CHAT_E_INVALID: is not suspended. */
 CHAT_API int chat_client_resume(chat_client *client);
-/* Tells the server to revoke this device (where online), wipes the local database, forgets the token. Reply: wiped; CHAT_E_OFFLINE: wiped, but the server could not be told. */
+/* Tells the server to revoke this device (where online), wipes the local database, forgets the token; the state is OFFLINE then. Reply: wiped; CHAT_E_OFFLINE: wiped, but the server could
+ * not be told. CHAT_E_IO, CHAT_E_FULL, CHAT_E_NOMEM: not wiped, all else is done, and the device may be revoked: ask again, as often as it takes. */
 CHAT_API int chat_client_logout(chat_client *client, uint64_t tag);
 /* Who one is. Reply: user, device_id. CHAT_E_OFFLINE: never logged in with this database. */
 CHAT_API int chat_client_whoami(chat_client *client, uint64_t tag);

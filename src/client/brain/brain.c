@@ -100,30 +100,6 @@ static int load(ch_brain *brain) {
 
 /* ------------------------------------------------------------------------------------------------ open, close, damage */
 
-/* The database is moved away and what could be saved of it is loaded; history is pulled again, since position is 0. */
-static int set_aside(ch_brain *brain) {
-  const chat_cache *cache = brain->config.cache;
-  char name[NAME_MAX_LEN] = "";
-  forget_memory(brain);
-  brain->database.has_lock = true;
-  int error = cache->vtable->set_aside(cache->self, name, sizeof name);
-  if (error) return error;
-  brain->database.is_open = true;
-  brain->database.is_corrupt = false;
-  ch_tell_status(brain, CHAT_EVENT_DATABASE, CHAT_E_CORRUPT, ch_bytes_text(name));
-  return load(brain);
-}
-
-static int open_database(ch_brain *brain) {
-  const chat_cache *cache = brain->config.cache;
-  int error = cache->vtable->open(cache->self);
-  brain->database.is_open = error == 0;
-  brain->database.has_lock = brain->database.has_lock || error == 0 || error == CHAT_E_CORRUPT;
-  brain->database.is_corrupt = brain->database.is_lost = false;
-  if (!error) error = load(brain);
-  return error == CHAT_E_CORRUPT ? set_aside(brain) : error;
-}
-
 /* Also where it is not open: a set_aside that failed may have left the lock. One that somebody else has open is left alone. */
 static void close_database(ch_brain *brain) {
   const chat_cache *cache = brain->config.cache;
@@ -131,27 +107,62 @@ static void close_database(ch_brain *brain) {
   brain->database.is_open = brain->database.has_lock = false;
 }
 
-/* What it has on the disk is not known, so nothing of it is in memory either; opening it is tried again. */
-static void lose_database(ch_brain *brain, int error) {
+/* What it has on the disk is not known, so nothing of it is in memory either. */
+static int shut_database(ch_brain *brain, int error) {
   close_database(brain);
   forget_memory(brain);
+  return error;
+}
+
+/* The database is moved away and what could be saved of it is loaded; history is pulled again, since position is 0. Where that fails it is shut. */
+static int set_aside(ch_brain *brain) {
+  const chat_cache *cache = brain->config.cache;
+  char name[NAME_MAX_LEN] = "";
+  forget_memory(brain);
+  brain->database.has_lock = true;
+  int error = cache->vtable->set_aside(cache->self, name, sizeof name);
+  if (error) return shut_database(brain, error);
+  brain->database.is_open = true;
+  brain->database.is_corrupt = false;
+  ch_tell_status(brain, CHAT_EVENT_DATABASE, CHAT_E_CORRUPT, ch_bytes_text(name));
+  error = load(brain);
+  return error ? shut_database(brain, error) : 0;
+}
+
+/* Where that fails it is shut. */
+static int open_database(ch_brain *brain) {
+  const chat_cache *cache = brain->config.cache;
+  int error = cache->vtable->open(cache->self);
+  brain->database.is_open = error == 0;
+  brain->database.has_lock = brain->database.has_lock || error == 0 || error == CHAT_E_CORRUPT;
+  brain->database.is_corrupt = brain->database.is_lost = false;
+  if (!error) error = load(brain);
+  if (error == CHAT_E_CORRUPT) return set_aside(brain);
+  return error ? shut_database(brain, error) : 0;
+}
+
+/* Opening it is tried again. */
+static void lose_database(ch_brain *brain, int error) {
   ch_database_trouble(brain, error);
   brain->database.is_lost = true;
   brain->database.retry_ms = ch_now_ms(brain) + MEND_RETRY_MS;
   brain->connection.status = error;
 }
 
+static int open_anew(ch_brain *brain) {
+  shut_database(brain, 0);
+  return open_database(brain);
+}
+
 /* A disk that is full, or another process that has the lock, may be the reason why it cannot be set aside: that is tried again. */
 static void mend(ch_brain *brain) {
   ch_database *database = &brain->database;
-  if ((!database->is_corrupt && !database->is_lost) || (database->is_lost && ch_now_ms(brain) < database->retry_ms)) return;
-  ch_connection_drop(brain, database->is_corrupt ? CHAT_E_CORRUPT : CHAT_E_IO, 0);
-  if (!database->is_corrupt) {
-    close_database(brain);
-    forget_memory(brain);
-  }
-  int error = database->is_corrupt ? set_aside(brain) : open_database(brain);
+  if (!database->is_corrupt && !database->is_lost) return;
+  if (brain->connection.link != CH_LINK_DOWN) ch_connection_drop(brain, database->is_corrupt ? CHAT_E_CORRUPT : CHAT_E_IO, 0);
+  if (database->is_lost && ch_now_ms(brain) < database->retry_ms) return;
+  int error = database->is_corrupt ? set_aside(brain) : open_anew(brain);
   database->is_lost = false;
+  database->retry_ms = ch_now_ms(brain) + MEND_RETRY_MS; /* of the next time, where it does not last */
   if (error) lose_database(brain, error);
 }
 
@@ -176,7 +187,8 @@ static void wipe(ch_brain *brain) {
   ch_people_close_all(brain);
   forget_memory(brain);
   int error = cache->vtable->wipe(cache->self);
-  if (!error && !brain->database.is_open) error = open_database(brain);
+  if (error) close_database(brain);
+  else if (!brain->database.is_open) error = open_database(brain);
   if (error) lose_database(brain, error);
   ch_reply_end(brain, reply, error ? error : reply->event.status);
 }
@@ -221,11 +233,7 @@ void ch_brain_free(ch_brain *brain) {
 int ch_brain_start(ch_brain *brain, ch_now now) {
   brain->now = now;
   int error = open_database(brain);
-  if (error) {
-    close_database(brain);
-    forget_memory(brain); /* start may be tried again */
-    return error;
-  }
+  if (error) return error;
   brain->connection.retry_ms = now.elapsed_ms;
   ch_brain_settle(brain);
   return 0;
@@ -249,10 +257,7 @@ int ch_brain_resume(ch_brain *brain, ch_now now) {
   if (!brain->is_suspended) return 0;
   forget_memory(brain);
   int error = open_database(brain);
-  if (error) {
-    close_database(brain);
-    return error;
-  }
+  if (error) return error;
   brain->is_suspended = false;
   brain->connection.retry_ms = now.elapsed_ms;
   ch_brain_settle(brain);

@@ -57,7 +57,8 @@ int ch_brain_start(ch_brain *brain, ch_now now);
 void ch_brain_suspend(ch_brain *brain, ch_now now);
 int ch_brain_resume(ch_brain *brain, ch_now now);
 
-void ch_brain_set_token(ch_brain *brain, chat_bytes token, ch_now now); /* copied; empty: none */
+/* Copied; empty: none. CHAT_E_TOO_LARGE, CHAT_E_NOMEM: the one before stays, and an event says so too. */
+int ch_brain_set_token(ch_brain *brain, chat_bytes token, ch_now now);
 void ch_brain_url_changed(ch_brain *brain, ch_now now);                 /* connect anew */
 void ch_brain_network_hint(ch_brain *brain, int hint, ch_now now);
 

@@ -129,18 +129,24 @@ void ch_connection_shut_out(ch_brain *brain, int status) {
   ch_connection_drop(brain, status, 0);
 }
 
+/* Who was shut out, or whose token was spent, is not here any longer. */
+static void forget_token(ch_connection *connection, const ch_allocator *alloc) {
+  if (connection->token) sodium_memzero(connection->token, connection->token_len);
+  ch_free(alloc, connection->token);
+  connection->token = NULL;
+  connection->token_len = 0;
+  connection->is_shut_out = connection->token_spent = connection->token_told = false;
+}
+
 void ch_connection_fini(ch_brain *brain) {
   end_session(brain);
-  if (brain->connection.token) sodium_memzero(brain->connection.token, brain->connection.token_len);
-  ch_free(brain->env.alloc, brain->connection.token);
-  brain->connection.token = NULL;
-  brain->connection.token_len = 0;
+  forget_token(&brain->connection, brain->env.alloc);
 }
 
 static bool is_desired(const ch_brain *brain) {
   const ch_connection *connection = &brain->connection;
   return connection->is_wanted && connection->token_len > 0 && !connection->token_spent && !connection->is_shut_out && !brain->is_suspended &&
-         brain->database.is_open;
+         brain->database.is_open && !brain->database.is_lost;
 }
 
 /* ------------------------------------------------------------------------------------------------ up */
@@ -284,30 +290,30 @@ static void renew_in_place(ch_brain *brain) {
   if (ch_call_put(brain, &message, &(ch_call){.done = renewed, .wanted = CH_OK})) ch_connection_drop(brain, 0, 0);
 }
 
-static bool keep_token(ch_brain *brain, chat_bytes token) {
+static int keep_token(ch_brain *brain, chat_bytes token) {
   ch_connection *connection = &brain->connection;
   uint8_t *copy = token.len > 0 ? ch_alloc(brain->env.alloc, token.len) : NULL;
-  if (token.len > 0 && !copy) return false;
+  if (token.len > 0 && !copy) return CHAT_E_NOMEM;
   if (copy) memcpy(copy, token.data, token.len);
-  if (connection->token) sodium_memzero(connection->token, connection->token_len);
-  ch_free(brain->env.alloc, connection->token);
+  forget_token(connection, brain->env.alloc);
   connection->token = copy;
   connection->token_len = token.len;
-  return true;
+  return 0;
 }
 
-void ch_brain_set_token(ch_brain *brain, chat_bytes token, ch_now now) {
+int ch_brain_set_token(ch_brain *brain, chat_bytes token, ch_now now) {
   ch_connection *connection = &brain->connection;
   brain->now = now;
-  if (token.len > CHAT_TOKEN_MAX || !keep_token(brain, token)) {
-    ch_tell_status(brain, CHAT_EVENT_TOKEN, token.len > CHAT_TOKEN_MAX ? CHAT_E_TOO_LARGE : CHAT_E_NOMEM, (chat_bytes){0});
-    return;
+  int error = token.len > CHAT_TOKEN_MAX ? CHAT_E_TOO_LARGE : keep_token(brain, token);
+  if (error) {
+    ch_tell_status(brain, CHAT_EVENT_TOKEN, error, (chat_bytes){0});
+    return error;
   }
-  connection->is_shut_out = connection->token_spent = connection->token_told = false;
   if (token.len == 0) ch_connection_drop(brain, 0, 0);
   else if (ch_is_up(brain)) renew_in_place(brain);
   else if (connection->link == CH_LINK_DOWN) connection->retry_ms = now.elapsed_ms;
   ch_brain_settle(brain);
+  return 0;
 }
 
 void ch_brain_url_changed(ch_brain *brain, ch_now now) {
@@ -379,9 +385,22 @@ static void check_token(ch_brain *brain) {
   ch_event_put(brain, event);
 }
 
+/* Without a device the server registers one. It is one of devices-max whether or not its id could be committed here, so nobody asks for it whose database takes nothing. */
+static int prove_database(ch_brain *brain) {
+  if (brain->database.identity.has_device) return 0;
+  ch_begin(brain);
+  ch_put_proof(brain);
+  return ch_end(brain, true);
+}
+
 static void check_down(ch_brain *brain) {
   ch_connection *connection = &brain->connection;
   if (!is_desired(brain) || ch_now_ms(brain) < connection->retry_ms) return;
+  int error = prove_database(brain);
+  if (error) {
+    ch_connection_lose(brain, error);
+    return;
+  }
   connection->link = CH_LINK_OPENING;
   connection->opening_ms = ch_now_ms(brain);
   connection->want_open = true;

@@ -87,6 +87,10 @@ void ch_put_members(ch_brain *brain, const uint8_t conversation_id[16], const ch
   if (!ch_has_failed(brain)) brain->database.error = vtable(brain)->members_replace(cache(brain), conversation_id, members, count);
 }
 
+void ch_put_proof(ch_brain *brain) {
+  if (!ch_has_failed(brain)) brain->database.error = vtable(brain)->value_put(cache(brain), "proof", ch_bytes_text("1"));
+}
+
 bool ch_put_mark(ch_brain *brain, const uint8_t conversation_id[16], chat_bytes user, uint64_t delivered, uint64_t read) {
   if (ch_has_failed(brain)) return false;
   int error = vtable(brain)->member_mark(cache(brain), conversation_id, user, delivered, read);
@@ -194,7 +198,8 @@ void ch_database_trouble(ch_brain *brain, int error) {
   ch_database *database = &brain->database;
   if (error == CHAT_E_CORRUPT) database->is_corrupt = true;
   if (error != CHAT_E_FULL && error != CHAT_E_IO) return;
-  if (ch_now_ms(brain) >= database->retry_ms) database->retry_ms = ch_now_ms(brain) + RETRY_MS; /* not later for being tried by others meanwhile */
+  /* Not later for being tried by others meanwhile, above all where it is to be opened anew. */
+  if (!database->is_lost && ch_now_ms(brain) >= database->retry_ms) database->retry_ms = ch_now_ms(brain) + RETRY_MS;
   if (database->trouble_told) return;
   database->trouble_told = true;
   ch_tell_status(brain, CHAT_EVENT_DATABASE, error, (chat_bytes){0});

@@ -34,7 +34,7 @@ typedef struct ch_database {
   ch_identity identity, identity_before;
   struct ch_client_event *staged_first, *staged_last;
   bool is_corrupt;    /* to be set aside when the call in hand is done */
-  bool is_lost;       /* that, or opening what was made instead, failed, or no transaction can be begun: it is opened anew at retry_ms */
+  bool is_lost;       /* that, or opening what was made instead, failed, or no transaction can be begun: it is opened anew at retry_ms; no connection meanwhile */
   bool trouble_told;  /* DATABASE event for FULL or IO is out, none since went well */
   uint64_t retry_ms;  /* not before this is something tried again by itself */
 } ch_database;
@@ -58,6 +58,8 @@ void ch_remove_row(ch_brain *brain, const uint8_t conversation_id[16], uint64_t 
 void ch_forget_history(ch_brain *brain, const uint8_t conversation_id[16]);
 void ch_put_cover(ch_brain *brain, const uint8_t conversation_id[16], uint64_t low, uint64_t high);
 void ch_put_members(ch_brain *brain, const uint8_t conversation_id[16], const chat_cache_member *members, size_t count);
+/* A value that nobody reads: that it was committed shows that there is room for more, and a disk that keeps it. */
+void ch_put_proof(ch_brain *brain);
 /* False: not a member here, which is no error. */
 bool ch_put_mark(ch_brain *brain, const uint8_t conversation_id[16], chat_bytes user, uint64_t delivered, uint64_t read);
 

@@ -198,7 +198,8 @@ static int begin(chat_client *client) {
   ch_now now = ch_client_now(client);
   int error = ch_brain_start(client->brain, now);
   if (error) return error;
-  if (client->options.token[0]) ch_brain_set_token(client->brain, ch_bytes_text(client->options.token), now);
+  if (client->options.token[0]) error = ch_brain_set_token(client->brain, ch_bytes_text(client->options.token), now);
+  if (error) return error;
   client->phase = CH_CLIENT_RUNNING;
   if (client->options.caller_driven) return 0;
   if (pthread_create(&client->thread, NULL, ch_client_thread, client) == 0) return 0;

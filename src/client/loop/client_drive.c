@@ -29,7 +29,7 @@ static void note_request(chat_client *client, ch_note *note) {
 }
 
 static void note_token(chat_client *client, ch_note *note) {
-  ch_brain_set_token(client->brain, note->text, ch_client_now(client));
+  (void)ch_brain_set_token(client->brain, note->text, ch_client_now(client)); /* an event says where it could not be taken */
 }
 
 static void note_url(chat_client *client, ch_note *note) {

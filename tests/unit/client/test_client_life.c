@@ -217,6 +217,39 @@ START_TEST(every_allocation_may_fail) {
 }
 END_TEST
 
+enum { TOKEN_LEN = 777 }; /* nothing else is of that length */
+
+static void *without_token(void *arg, void *old, size_t len) {
+  const bool *is_short = arg;
+  if (*is_short && len == TOKEN_LEN) return NULL;
+  if (len > 0) return realloc(old, len);
+  free(old);
+  return NULL;
+}
+
+/* Nobody is started without the token that he gave; and start may be tried again. */
+START_TEST(a_token_without_memory_fails_the_start) {
+  bool is_short = true;
+  chat_allocator allocator = {without_token, &is_short};
+  char token[TOKEN_LEN + 1];
+  puppet *p = puppet_new();
+  chat_client_config config = {.size = sizeof config, .transport = &p->transport, .allocator = &allocator};
+  chat_client *client = NULL;
+  memset(token, 'x', TOKEN_LEN);
+  token[TOKEN_LEN] = 0;
+  ck_assert_int_eq(chat_client_new(CHAT_API_VERSION, &config, &client), 0);
+  ck_assert_int_eq(chat_client_set(client, "caller-driven", "on"), 0);
+  ck_assert_int_eq(chat_client_set(client, "token", token), 0);
+  ck_assert_int_eq(chat_client_start(client), CHAT_E_NOMEM);
+  is_short = false;
+  ck_assert_int_eq(chat_client_start(client), 0);
+  ck_assert_int_eq(chat_client_process(client), 0);
+  ck_assert_uint_eq(puppet_expect(p, CH_HELLO)->u.hello.token.len, TOKEN_LEN);
+  chat_client_free(client);
+  puppet_free(p);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------------------------------ suspend, resume */
 
 START_TEST(suspended_holds_no_lock_and_resumes) {
@@ -583,6 +616,7 @@ int main(void) {
       {free_at_any_moment, 0},
       {free_loses_nothing, 0},
       {every_allocation_may_fail, 0},
+      {a_token_without_memory_fails_the_start, 0},
       {suspended_holds_no_lock_and_resumes, 0},
       {another_client_may_have_it_while_suspended, 0},
       {suspend_ends_what_is_under_way, 0},
