@@ -43,6 +43,7 @@ void ch_arena_fini(ch_arena *arena) {
 
 void ch_arena_reset(ch_arena *arena) {
   arena->used_len = 0;
+  arena->is_short = false;
   if (!arena->newest) return;
   free_chunks(arena, arena->newest->older);
   arena->newest->older = NULL;
@@ -66,13 +67,20 @@ static chunk *add_chunk(ch_arena *arena, size_t len) {
   return added;
 }
 
-void *ch_arena_alloc(ch_arena *arena, size_t len) {
+static chunk *chunk_for(ch_arena *arena, size_t len, size_t rounded) {
   size_t left = arena->cap_len - arena->used_len;
-  size_t rounded = len > 0 ? (len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
   if (len > left || rounded > left) return NULL;
-  chunk *from = arena->newest;
-  if (!from || rounded > from->len - from->used_len) from = add_chunk(arena, rounded);
-  if (!from) return NULL;
+  chunk *newest = arena->newest;
+  return newest && rounded <= newest->len - newest->used_len ? newest : add_chunk(arena, rounded);
+}
+
+void *ch_arena_alloc(ch_arena *arena, size_t len) {
+  size_t rounded = len > 0 ? (len + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
+  chunk *from = chunk_for(arena, len, rounded);
+  if (!from) {
+    arena->is_short = true;
+    return NULL;
+  }
   void *piece = (char *)(from + 1) + from->used_len;
   from->used_len += rounded;
   arena->used_len += rounded;

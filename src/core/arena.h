@@ -9,6 +9,7 @@
 #ifndef CH_CORE_ARENA_H
 #define CH_CORE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/env.h"
@@ -21,6 +22,7 @@ typedef struct ch_arena {
   size_t chunk_len;              /* bytes of the smallest chunk */
   size_t cap_len;                /* most bytes that may be handed out between two resets */
   size_t used_len;               /* bytes handed out since the last reset, each piece rounded up to 16 */
+  bool is_short;                 /* since then something was asked for and not given */
 } ch_arena;
 
 /* An empty arena; allocates nothing yet. Chunks grow with what is in it; the memory held stays below 3 * cap_len + chunk_len. */

@@ -270,7 +270,7 @@ static void ask(hooks_port *port, chat_op *op) {
   chat_ticket *ticket = ticket_new(port, op);
   if (!ticket || !show(ticket, op)) {
     if (ticket) ticket_free(ticket);
-    ch_port_finish(&port->port, op, CHAT_E_NOMEM);
+    ch_port_finish(&port->port, op, CHAT_E_AGAIN); /* our own lack of memory is no answer of the embedder's */
     return;
   }
   ticket->deadline_ms = config->clock.elapsed_ms(config->clock.arg) + config->deadline_ms;

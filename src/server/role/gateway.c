@@ -136,6 +136,7 @@ static timer_handler *const timer_handlers[CH_TIMER_KIND_COUNT] = {
 
 static void role_tick(void *self, ch_now now) {
   ch_gateway *gateway = self;
+  ch_calls_tick(gateway, now);
   for (ch_timer *timer = ch_timer_heap_due(&gateway->timers, now.elapsed_ms); timer; timer = ch_timer_heap_due(&gateway->timers, now.elapsed_ms))
     timer_handlers[timer->kind](gateway, timer, now);
 }
@@ -157,7 +158,8 @@ static void role_complete(void *self, chat_op *op, ch_now now) {
 }
 
 static uint64_t role_deadline_ms(const void *self) {
-  return ch_timer_heap_next_ms(&((const ch_gateway *)self)->timers);
+  const ch_gateway *gateway = self;
+  return gateway->calls.shorts.first ? 0 : ch_timer_heap_next_ms(&gateway->timers);
 }
 
 ch_role ch_gateway_role(ch_gateway *gateway) {

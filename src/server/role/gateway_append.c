@@ -2,6 +2,7 @@
 /* From passed Sends to records in the log: a queue for each partition, batches of what came in one turn, several under way. */
 #include <string.h>
 
+#include "core/arena.h"
 #include "core/partition.h"
 #include "server/role/gateway_parts.h"
 
@@ -149,7 +150,10 @@ static void fill(ch_gateway *gateway, ch_partition_queue *partition, chat_log_ap
   ch_buf_init(&scratch, gateway->env.alloc, RECORD_MAX);
   while (op->count < count && bytes < APPEND_BYTES_MAX) {
     ch_entry *entry = CH_LIST_ITEM(partition->queue.next, ch_entry, queued);
-    if (!encode(entry, op, &scratch)) break;
+    if (!encode(entry, op, &scratch)) {
+      op->op.arena->is_short = false; /* nothing of it is in the op */
+      break;
+    }
     name_owner(ch_call_of(op), op->count++, entry);
     bytes += scratch.len;
     unqueue(partition, entry);

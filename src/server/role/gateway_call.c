@@ -2,6 +2,7 @@
 /* Ops of the gateway and what follows them. One call belongs to one op and lives in its memory; exactly one `done` ends each. */
 #include <string.h>
 
+#include "core/arena.h"
 #include "server/role/gateway_parts.h"
 
 static ch_call *call_of(chat_op *op) {
@@ -42,15 +43,17 @@ void *ch_call_new_for(ch_gateway *gateway, ch_conn *conn, uint64_t tag, uint32_t
   return op;
 }
 
+/* An op without a part of what it asks for means something else: that somebody without a name may not, say. */
 static void hand_out(ch_gateway *gateway, ch_call *call) {
   call->attempts--;
   call->outside = true;
-  ch_op_queue_push(&gateway->calls.out, call->op);
+  ch_op_queue_push(call->is_short ? &gateway->calls.shorts : &gateway->calls.out, call->op);
 }
 
 void ch_call_submit(ch_gateway *gateway, void *op, uint32_t attempts) {
   ch_call *call = call_of(op);
   call->attempts = attempts;
+  call->is_short = call->op->arena->is_short;
   hand_out(gateway, call);
 }
 
@@ -58,6 +61,7 @@ bool ch_call_submit_later(ch_gateway *gateway, void *op, uint32_t pause_ms, ch_n
   ch_call *call = call_of(op);
   if (ch_timer_heap_set(&gateway->timers, &call->timer, now.elapsed_ms + pause_ms)) return false;
   call->attempts = 1;
+  call->is_short = call->op->arena->is_short;
   return true;
 }
 
@@ -112,6 +116,15 @@ void ch_call_complete(ch_gateway *gateway, chat_op *op, ch_now now) {
   end(gateway, call, op->status, now);
 }
 
+void ch_calls_tick(ch_gateway *gateway, ch_now now) {
+  for (chat_op *op = ch_op_queue_pop(&gateway->calls.shorts); op; op = ch_op_queue_pop(&gateway->calls.shorts)) {
+    ch_call *call = call_of(op);
+    call->attempts = 0;
+    op->status = CHAT_E_AGAIN;
+    ch_call_complete(gateway, op, now);
+  }
+}
+
 void ch_call_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
   ch_call *call = CH_LIST_ITEM(timer, ch_call, timer);
   if (!call->outside) {
@@ -123,6 +136,7 @@ void ch_call_timer(ch_gateway *gateway, ch_timer *timer, ch_now now) {
 }
 
 void ch_calls_fini(ch_gateway *gateway) {
+  for (chat_op *op = ch_op_queue_pop(&gateway->calls.shorts); op; op = ch_op_queue_pop(&gateway->calls.shorts)) ch_op_free(op);
   for (ch_timer *timer = ch_timer_heap_due(&gateway->timers, CH_NEVER_MS); timer; timer = ch_timer_heap_due(&gateway->timers, CH_NEVER_MS))
     if (timer->kind == CH_TIMER_CALL) ch_op_free(CH_LIST_ITEM(timer, ch_call, timer)->op);
 }

@@ -191,12 +191,15 @@ static void hook_done(ch_gateway *gateway, ch_call *call, int status, ch_now now
   resume(gateway, call, status, now);
 }
 
+/* CH_MAY_*; 0: nobody is asked; CHAT_E_AGAIN: there is no memory to know it. */
 static int action_of(ch_gateway *gateway, const ch_send *send, chat_bytes *other) {
   ch_content content;
   *other = send->peer;
   if (is_direct(send) && send->type == CHAT_TYPE_MESSAGE) return CH_MAY_SEND_DIRECT;
   if (send->type == CHAT_TYPE_CREATE) return CH_MAY_CREATE;
-  if (send->type != CHAT_TYPE_MEMBERS_ADD || check_content(gateway, send, &content)) return 0;
+  if (send->type != CHAT_TYPE_MEMBERS_ADD) return 0;
+  int error = check_content(gateway, send, &content);
+  if (error) return error;
   if (content.user_count) *other = content.users[0];
   return CH_MAY_ADD;
 }
@@ -205,7 +208,7 @@ static int step_may(ch_gateway *gateway, ch_entry *entry, uint64_t *retry_after_
   chat_bytes other;
   int action = gateway->config.has_may ? action_of(gateway, &entry->send, &other) : 0;
   (void)retry_after_ms;
-  if (!action) return CH_CHECK_PASS;
+  if (action <= 0) return action ? action : CH_CHECK_PASS;
   ch_op_may *op = check_op(gateway, entry, CH_OP_MAY, sizeof *op, hook_done);
   if (!op) return CHAT_E_AGAIN;
   op->action = (uint32_t)action;
@@ -226,10 +229,6 @@ static int step_before_log(ch_gateway *gateway, ch_entry *entry, uint64_t *retry
   op->send = entry->send;
   op->send.payload = chat_op_copy(&op->op, entry->send.payload);
   op->send.peer = chat_op_copy(&op->op, entry->send.peer);
-  if (entry->send.payload.len && !op->send.payload.data) {
-    ch_call_discard(gateway, op);
-    return CHAT_E_AGAIN;
-  }
   ch_call_submit_hook(gateway, op, now);
   return CH_CHECK_WAIT;
 }

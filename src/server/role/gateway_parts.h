@@ -67,13 +67,17 @@ struct ch_call {
   bool gave_up;        /* a hook that was too late: its answer is ignored */
   bool outside;
   bool kept;           /* done keeps the op and frees it itself */
+  bool is_short;       /* what it asks for found no memory in the op: nobody is to see that */
 };
 
 typedef struct ch_calls {
   ch_op_queue out;     /* to be handed out */
+  ch_op_queue shorts;  /* to be ended with CHAT_E_AGAIN instead, at the next tick */
   size_t under_way;    /* made and not freed, long polls apart */
 } ch_calls;
 
+/* Ends what found no memory. */
+void ch_calls_tick(ch_gateway *gateway, ch_now now);
 /* Frees the ops that pause before another attempt; those outside must have come back. */
 void ch_calls_fini(ch_gateway *gateway);
 

@@ -135,8 +135,13 @@ END_TEST
 START_TEST(no_memory_is_null_and_harmless) {
   setup(1);
   ck_assert_ptr_nonnull(ch_arena_alloc(&arena, 48));
+  ck_assert(!arena.is_short);
   ck_assert_ptr_null(ch_arena_alloc(&arena, 48));
+  ck_assert(arena.is_short);
   ck_assert_ptr_nonnull(ch_arena_alloc(&arena, 16)); /* the first chunk still serves */
+  ck_assert(arena.is_short); /* it does not forget */
+  ch_arena_reset(&arena);
+  ck_assert(!arena.is_short);
   ch_arena_fini(&arena);
   ck_assert_uint_eq(memory.live, 0);
 }

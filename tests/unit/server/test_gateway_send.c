@@ -815,19 +815,64 @@ START_TEST(drain_does_not_wait_for_ever) {
 }
 END_TEST
 
-START_TEST(out_of_memory_refuses_nothing_finally) {
-  for (size_t left = 0; left < 40; left++) {
-    begin();
-    ann_is_member();
-    memory.left = left;
-    sends(1, 0, 0);
-    pull();
+/* Whoever is asked sees all of it, or is not asked. */
+static void is_asked_well(chat_op *op) {
+  void *whole = op;
+  chat_store_state *state = whole;
+  ch_op_may *may = whole;
+  ch_op_before_log *before = whole;
+  if (op->kind == CHAT_OP_STORE_STATE) {
+    ck_assert(ch_bytes_equal(state->users[0], ch_bytes_text("ann")));
+    state->state.kind = CHAT_GROUP;
+    member_in_state(op, &state->state, "ann", CHAT_ROLE_OWNER, 0, UINT64_MAX);
+  } else if (op->kind == CH_OP_MAY) {
+    ck_assert(ch_bytes_equal(may->user, ch_bytes_text("ann")));
+    ck_assert(ch_bytes_equal(may->other, ch_bytes_text("bob")));
+  } else {
+    ck_assert(ch_bytes_equal(before->user, ch_bytes_text("ann")));
+    ck_assert_uint_gt(before->send.payload.len, 0);
+  }
+}
+
+static chat_op *next_question(void) {
+  chat_op *op = find_op(CHAT_OP_STORE_STATE);
+  if (!op) op = find_op(CH_OP_MAY);
+  return op ? op : find_op(CH_OP_BEFORE_LOG);
+}
+
+/* Adds bob to the group, which is asked of the store and of both hooks. How many were asked. */
+static unsigned run_with_memory_for(size_t allocations) {
+  chat_bytes users[] = {ch_bytes_text("bob")};
+  ch_client_message message = message_of(group, 1, 0, 0);
+  unsigned asked = 0;
+  message.u.send.type = CHAT_TYPE_MEMBERS_ADD;
+  message.u.send.payload = content(&(ch_content){.type = CHAT_TYPE_MEMBERS_ADD, .users = users, .user_count = 1, .role = CHAT_ROLE_MEMBER});
+  memory.left = allocations;
+  say(1, &message);
+  for (chat_op *op = next_question(); op; op = next_question(), asked++) {
+    size_t left = memory.left;
     memory.left = SIZE_MAX;
+    is_asked_well(op);
+    memory.left = left;
+    give(op, 0);
+  }
+  pull();
+  memory.left = SIZE_MAX;
+  pass_time(0);
+  return asked;
+}
+
+START_TEST(out_of_memory_refuses_nothing_finally) {
+  unsigned asked = 0;
+  for (size_t allocations = 0; allocations < 60; allocations++) {
+    begin_with_hooks(1, 1);
+    asked = run_with_memory_for(allocations);
     const ch_server_message *message = hear(1);
     if (message && message->op == CH_ANSWER) ck_assert_int_eq(message->u.answer.code, CH_RETRY);
     gateway_end();
     inbox[1] = (struct inbox){0};
   }
+  ck_assert_uint_eq(asked, 3); /* it was enough in the end */
 }
 END_TEST
 
