@@ -5,7 +5,7 @@
  *     chat-failures [--seconds N] [--seed N] [--jobs N] [--full] [--story NAME] [--side client|server|both] [--mode NAME|but-memory] [--first N --run N|healed]
  *
  * Calls that are reached in the same way (by the same functions) are of one path. In the time that it has it takes from each path one call, in an order drawn from the seed, each with one
- * length of run; --full takes every call with every length and has no end but its own. With --first it is that one case, with all that it says.
+ * length of run (--seconds, 60); --full takes every call with every length, and has no end but its own where no --seconds are given. With --first it is that one case, with all that it says.
  */
 #include <search.h>
 #include <stdio.h>
@@ -17,12 +17,12 @@
 #include "case.h"
 #include "promised.h"
 
-enum { JOBS_MAX = 16, SETS_MAX = 256, RUN_KINDS = 3, FAILED_SHOWN_MAX = 10 };
+enum { SECONDS = 60, JOBS_MAX = 16, SETS_MAX = 256, RUN_KINDS = 3, FAILED_SHOWN_MAX = 10 };
 
 static const uint32_t runs[RUN_KINDS] = {1, 3, FAILURE_FOREVER};
 
 typedef struct ch_settings {
-  uint64_t seconds, seed;
+  uint64_t seconds, seed; /* seconds 0: to the end */
   int jobs;
   bool is_full;
   const char *story, *side, *mode;
@@ -44,7 +44,7 @@ typedef struct planned {
   uint32_t first;
 } planned;
 
-static ch_settings options = {.seconds = 60, .seed = 1, .jobs = 2};
+static ch_settings options = {.seed = 1, .jobs = 2};
 static ch_set sets[SETS_MAX];
 static size_t set_count;
 static planned *plans;
@@ -200,7 +200,7 @@ static void sweep(void) {
   uint64_t until_ms = stage_now_ms() + options.seconds * 1000;
   int busy = 0;
   for (size_t i = 0; i < plan_count && failed_count < FAILED_SHOWN_MAX; i++) {
-    if (!options.is_full && stage_now_ms() > until_ms) break;
+    if (options.seconds && stage_now_ms() > until_ms) break;
     int job = busy < options.jobs ? busy++ : finish_one();
     start(job, &plans[i]);
   }
@@ -276,6 +276,7 @@ static void take_options(int count, char **args) {
     else
       take_option(args[i], i + 1 < count ? args[i + 1] : ""), i++;
   }
+  if (!options.is_full && !options.seconds) options.seconds = SECONDS;
   if (options.jobs < 1 || options.jobs > JOBS_MAX) options.jobs = 1;
 }
 
