@@ -8,8 +8,7 @@
  */
 #include <string.h>
 
-#include "client/brain/owner.h"
-#include "fuzz/fuzz.h"
+#include "fuzz/support/client.h"
 #include "fuzz/support/faulty_cache.h"
 #include "fuzz/support/make.h"
 #include "fuzz/support/memory.h"
@@ -21,8 +20,7 @@ enum {
   ASKED_MAX = 8,
   TAGS_MAX = 4096,
   MEMORY_MAX = 48 << 20,
-  EVENTS_MAX = 64,
-  FRAME_ROOM = 2 * CHAT_FRAME_MAX
+  EVENTS_MAX = FUZZ_CLIENT_EVENTS_MAX
 };
 
 /* What the client asked the server. */
@@ -37,20 +35,13 @@ typedef struct asked {
 typedef struct world {
   fuzz_memory memory;
   fuzz_cache cache;
-  ch_brain *brain;
-  ch_now now;
+  fuzz_client client;
   fuzz_input *input;
-  bool is_open;
-  uint8_t random;
   asked asked[ASKED_MAX]; /* the newest, by their number modulo */
   size_t asked_count;
   uint64_t last_tag;
   bool waits[TAGS_MAX + 1]; /* for a reply, by its tag */
 } world;
-
-static void fill_random(void *arg, void *bytes, size_t len) {
-  memset(bytes, ++((world *)arg)->random, len);
-}
 
 /* --- what must hold --- */
 
@@ -115,14 +106,14 @@ static bool number_is(world *w, const char *name, uint64_t number) {
 }
 
 static void memory_is_what_is_stored(world *w) {
-  const ch_database *database = &w->brain->database;
-  comparison c = {.brain = w->brain};
+  const ch_database *database = &w->client.brain->database;
+  comparison c = {.brain = w->client.brain};
   ch_assert(!database->in_transaction);
   if (!database->is_open || database->is_corrupt || database->is_lost) return;
   int error = w->cache.inner->vtable->conversation_list(w->cache.inner->self, compare, &c);
   ch_assert(!error);
-  ch_assert(c.count == w->brain->conversations.by_id.count);
-  ch_assert(value_is(w, "user", ch_own_user(w->brain)));
+  ch_assert(c.count == w->client.brain->conversations.by_id.count);
+  ch_assert(value_is(w, "user", ch_own_user(w->client.brain)));
   ch_assert(value_is(w, "device", ch_bytes_of(database->identity.device_id, database->identity.has_device ? 16 : 0)));
   ch_assert(number_is(w, "session", database->identity.session));
   ch_assert(number_is(w, "position", database->identity.position));
@@ -148,25 +139,14 @@ static void remember(world *w, const ch_client_message *message) {
   }
 }
 
-static void is_understood(world *w, chat_bytes frame) {
-  ch_arena arena;
-  ch_client_message message;
-  chat_bytes bytes;
-  int error;
-  ch_arena_init(&arena, NULL, 4096, 16 << 20);
-  while (!(error = ch_frame_next(&frame, &bytes))) {
-    error = ch_client_message_decode(bytes, &arena, &message);
-    ch_assert(!error && message.op != CH_CLIENT_NONE);
-    if (message.op == CH_SEND) is_in_the_outbox(w, &message.u.send);
-    remember(w, &message);
-  }
-  ch_assert(error == CHAT_E_CLOSED);
-  ch_arena_fini(&arena);
+static void hear(void *arg, const ch_client_message *message) {
+  if (message->op == CH_SEND) is_in_the_outbox(arg, &message->u.send);
+  remember(arg, message);
 }
 
 static void pull_events(world *w) {
-  ch_assert(w->brain->events.count <= EVENTS_MAX + 1);
-  for (ch_client_event *event = ch_brain_next_event(w->brain); event; event = ch_brain_next_event(w->brain)) {
+  ch_assert(w->client.brain->events.count <= EVENTS_MAX + 1);
+  for (ch_client_event *event = ch_brain_next_event(w->client.brain); event; event = ch_brain_next_event(w->client.brain)) {
     if (event->event.type == CHAT_EVENT_REPLY) {
       ch_assert(event->event.tag <= TAGS_MAX && w->waits[event->event.tag]);
       w->waits[event->event.tag] = false;
@@ -175,29 +155,14 @@ static void pull_events(world *w) {
   }
 }
 
-/* What the owner of a brain does: open, close, write. False: nothing of it was wanted. */
-static bool turn(world *w) {
-  ch_brain_want want = ch_brain_wants(w->brain);
-  if (want != CH_WANT_NOTHING) {
-    w->is_open = want == CH_WANT_OPEN;
-    if (w->is_open) ch_brain_opened(w->brain, w->now);
-    return true;
-  }
-  chat_bytes frame = ch_brain_peek(w->brain);
-  if (!w->is_open || frame.len == 0) return false;
-  is_understood(w, frame);
-  ch_brain_taken(w->brain, w->now);
-  return true;
-}
-
 static void work(world *w) {
   int turns = 0, ticks = 0;
-  while (turn(w))
+  while (fuzz_client_turn(&w->client))
     ch_assert(++turns < TURNS_MAX);
-  while (ch_brain_deadline_ms(w->brain) <= w->now.elapsed_ms) {
-    ch_brain_tick(w->brain, w->now);
+  while (ch_brain_deadline_ms(w->client.brain) <= w->client.now.elapsed_ms) {
+    ch_brain_tick(w->client.brain, w->client.now);
     ch_assert(++ticks < TICKS_MAX);
-    while (turn(w))
+    while (fuzz_client_turn(&w->client))
       ch_assert(++turns < TURNS_MAX);
   }
   memory_is_what_is_stored(w);
@@ -233,7 +198,7 @@ static void somebody_asks(world *w) {
   make_request(w, &request);
   if (w->last_tag == TAGS_MAX) return;
   request.tag = ++w->last_tag;
-  int error = ch_brain_request(w->brain, &request, w->now);
+  int error = ch_brain_request(w->client.brain, &request, w->client.now);
   ch_assert(error <= 0);
   w->waits[request.tag] = !error && request.kind != CH_REQ_TYPING;
 }
@@ -242,19 +207,10 @@ static void somebody_writes(world *w) {
   ch_client_request request = {.kind = CH_REQ_SEND, .tag = w->last_tag + 1, .user = ch_bytes_text("bob"), .body = ch_bytes_text("hi")};
   if (w->last_tag == TAGS_MAX) return;
   w->last_tag++;
-  w->waits[request.tag] = ch_brain_request(w->brain, &request, w->now) == 0;
+  w->waits[request.tag] = ch_brain_request(w->client.brain, &request, w->client.now) == 0;
 }
 
 /* --- the server's side --- */
-
-static void say(world *w, const ch_server_message *message) {
-  ch_buf out;
-  ch_buf_init(&out, NULL, FRAME_ROOM);
-  int error = ch_server_message_encode(message, &out);
-  ch_assert(!error);
-  if (w->is_open && out.len <= CHAT_FRAME_MAX) ch_brain_frame(w->brain, ch_buf_bytes(&out), w->now);
-  ch_buf_fini(&out);
-}
 
 static void say_something(world *w) {
   ch_arena arena;
@@ -264,7 +220,7 @@ static void say_something(world *w) {
   uint8_t tag = fuzz_byte(w->input);
   fuzz_server_message(w->input, &arena, op, &message);
   message.tag = tag;
-  say(w, &message);
+  fuzz_client_hears(&w->client, &message);
   ch_arena_fini(&arena);
 }
 
@@ -317,7 +273,7 @@ static void reply(world *w) {
   fuzz_server_message(w->input, &arena, choice >> 4 == 15 ? CH_ERROR : reply_op(a->op), &message);
   message.tag = a->tag;
   if (!(choice & 8)) fit(a, &message);
-  say(w, &message);
+  fuzz_client_hears(&w->client, &message);
   ch_arena_fini(&arena);
 }
 
@@ -335,7 +291,7 @@ static void judge(world *w) {
   row.client_seq = a->send.client_seq;
   memcpy(row.conversation_id, a->conversation_id, 16);
   memcpy(row.client_id, a->send.client_id, 16);
-  memcpy(row.device_id, w->brain->database.identity.device_id, 16);
+  memcpy(row.device_id, w->client.brain->database.identity.device_id, 16);
   if (choice & 64) {
     message.op = CH_VERDICT;
     fuzz_verdict(w->input, &message.u.verdict);
@@ -344,67 +300,54 @@ static void judge(world *w) {
     memcpy(message.u.verdict.client_id, a->send.client_id, 16);
   } else {
     message.u.live =
-        (ch_live){.previous = w->brain->sync.told, .position = w->brain->sync.told + choice % 3, .events = &row, .event_count = 1};
+        (ch_live){.previous = w->client.brain->sync.told, .position = w->client.brain->sync.told + choice % 3, .events = &row, .event_count = 1};
   }
-  say(w, &message);
+  fuzz_client_hears(&w->client, &message);
   ch_arena_fini(&arena);
 }
 
 static void welcome(world *w) {
-  ch_server_message message = {.tag = 1, .op = CH_WELCOME};
-  message.u.welcome =
-      (ch_welcome){.version = 1,
-                   .user = ch_bytes_text("ann"),
-                   .device_session = w->brain->database.identity.session + 1,
-                   .server_ms = w->now.wall_ms,
-                   .limits = {15000, CHAT_FRAME_MAX, CHAT_BODY_MAX, CHAT_META_MAX, CHAT_PAGE_MAX, CHAT_GROUP_MEMBERS_MAX, 64}};
-  memset(message.u.welcome.device_id, 0xd1, 16);
-  if (w->brain->database.identity.has_device) memcpy(message.u.welcome.device_id, w->brain->database.identity.device_id, 16);
+  uint64_t tag = 1;
   for (size_t i = 0; i < ASKED_MAX; i++)
-    if (w->asked[i].op == CH_HELLO && w->asked[i].tag > message.tag) message.tag = w->asked[i].tag;
-  say(w, &message);
+    if (w->asked[i].op == CH_HELLO && w->asked[i].tag > tag) tag = w->asked[i].tag;
+  fuzz_client_is_welcome(&w->client, tag);
 }
 
 static void say_bytes(world *w) {
-  if (w->is_open) ch_brain_frame(w->brain, fuzz_piece(w->input), w->now);
+  if (w->client.is_open) ch_brain_frame(w->client.brain, fuzz_piece(w->input), w->client.now);
 }
 
 /* --- the rest of the world --- */
 
 static void pass_time(world *w) {
-  uint64_t ms = STEP_MS * (uint64_t)fuzz_byte(w->input);
-  w->now.elapsed_ms += ms;
-  w->now.wall_ms += ms;
-  ch_brain_tick(w->brain, w->now);
+  fuzz_client_waits(&w->client, STEP_MS * (uint64_t)fuzz_byte(w->input));
 }
 
 static void clock_jumps(world *w) {
-  w->now.wall_ms = fuzz_number(w->input);
-  ch_brain_tick(w->brain, w->now);
+  w->client.now.wall_ms = fuzz_number(w->input);
+  ch_brain_tick(w->client.brain, w->client.now);
 }
 
 static void lose_connection(world *w) {
-  uint8_t choice = fuzz_byte(w->input);
-  if (w->is_open) ch_brain_closed(w->brain, choice & 1 ? CHAT_E_IO : CHAT_E_TLS, w->now);
-  w->is_open = false;
+  fuzz_client_is_cut(&w->client, fuzz_byte(w->input) & 1 ? CHAT_E_IO : CHAT_E_TLS);
 }
 
 static void hint(world *w) {
   uint8_t choice = fuzz_byte(w->input);
   if (choice & 4)
-    ch_brain_url_changed(w->brain, w->now);
+    ch_brain_url_changed(w->client.brain, w->client.now);
   else
-    ch_brain_network_hint(w->brain, choice % 3, w->now);
-  ch_brain_set_token(w->brain, ch_bytes_text(choice & 8 ? "" : "token"), w->now);
+    ch_brain_network_hint(w->client.brain, choice % 3, w->client.now);
+  (void)ch_brain_set_token(w->client.brain, ch_bytes_text(choice & 8 ? "" : "token"), w->client.now);
 }
 
 static void pause_a_while(world *w) {
-  ch_brain_suspend(w->brain, w->now);
-  w->is_open = false;
-  while (turn(w))
+  ch_brain_suspend(w->client.brain, w->client.now);
+  w->client.is_open = false;
+  while (fuzz_client_turn(&w->client))
     continue;
   pass_time(w);
-  if (ch_brain_resume(w->brain, w->now)) w->cache.fails_in = 0;
+  if (ch_brain_resume(w->client.brain, w->client.now)) w->cache.fails_in = 0;
 }
 
 static void database_will_fail(world *w) {
@@ -423,35 +366,17 @@ static void database_is_well(world *w) {
 /* --- life --- */
 
 static void start(world *w) {
-  ch_env env = {.alloc = &w->memory.alloc, .random = fill_random, .random_arg = w};
-  ch_brain_config config = {.cache = &w->cache.base,
-                            .client_name = ch_bytes_text("fuzz"),
-                            .times = {10000, 10000, 15000, 45000, 5000},
-                            .backoff_min_ms = 500,
-                            .backoff_max_ms = 60000,
-                            .prefetch = 5,
-                            .hold_ms = 300,
-                            .hold_max = 4,
-                            .resend_ms = 10000,
-                            .sync_every_ms = 300000,
-                            .ranges_max = 2,
-                            .outbox_max = 16,
-                            .in_flight_max = 4,
-                            .requests_max = 8,
-                            .events_max = EVENTS_MAX};
   w->cache.fails_in = 0;
-  w->is_open = false;
+  w->client.hear = hear;
+  w->client.arg = w;
   memset(w->waits, 0, sizeof w->waits);
-  int error = ch_brain_new(&env, &config, &w->brain);
+  int error = fuzz_client_start(&w->client, &w->memory.alloc, &w->cache.base);
   ch_assert(!error);
-  error = ch_brain_start(w->brain, w->now);
-  ch_assert(!error);
-  ch_brain_set_token(w->brain, ch_bytes_text("token"), w->now);
 }
 
 /* The process ends, at any moment, and starts again on its database. */
 static void restart(world *w) {
-  ch_brain_free(w->brain);
+  ch_brain_free(w->client.brain);
   w->cache.inner->vtable->rollback(w->cache.inner->self);
   w->cache.inner->vtable->close(w->cache.inner->self);
   start(w);
@@ -466,7 +391,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   fuzz_input input = {data, len};
   memset(&w, 0, sizeof w);
   w.input = &input;
-  w.now = (ch_now){1000, 1700000000000};
+  w.client.now = (ch_now){1000, 1700000000000};
   fuzz_memory_init(&w.memory, MEMORY_MAX);
   fuzz_cache_init(&w.cache, &w.memory.alloc);
   start(&w);
@@ -479,7 +404,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   }
   work(&w);
   pull_events(&w);
-  ch_brain_free(w.brain);
+  ch_brain_free(w.client.brain);
   fuzz_cache_fini(&w.cache);
   fuzz_memory_end(&w.memory);
   return 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client's database after damage to its files, as at a start: opened, or found to be damaged and set aside. Whatever it is: each call ends with an error that is promised,
- * what is damaged can be set aside at any time, and what is there afterwards takes and gives what a client needs.
+ * A client's database after damage to its files, or with other contents, as at a start: opened, or found to be damaged and set aside. Whatever it is: each call ends with an error that
+ * is promised, a client that lives on it does not run in circles, what is damaged can be set aside at any time, and what is there afterwards takes and gives what a client needs.
  *
- * Input: see support/damage.h; then words to search for.
+ * Input: see support/damage.h, then support/contents.h; then words to search for.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +11,11 @@
 
 #include "backend/cache_sqlite/cache_sqlite.h"
 #include "core/wire.h"
-#include "fuzz/fuzz.h"
+#include "fuzz/support/client.h"
+#include "fuzz/support/contents.h"
 #include "fuzz/support/damage.h"
 
-enum { CONVERSATIONS = 2, ROWS = 10, MEMBERS = 5, OUTBOX = 4, BODY_LEN = 60 };
+enum { CONVERSATIONS = 2, ROWS = 10, MEMBERS = 5, OUTBOX = 4, BODY_LEN = 60, TURNS_MAX = 2000, STEPS = 6, STEP_MS = 4000 };
 
 static fuzz_files files;
 
@@ -187,12 +188,55 @@ static void set_aside(const chat_cache *cache) {
   ch_assert(cache->vtable->value_get(cache->self, "user", &value) == 0 && ch_bytes_equal(value, ch_bytes_text("ann")));
 }
 
+/* --- who lives on it --- */
+
+static void work(fuzz_client *client) {
+  int turns = 0;
+  while (fuzz_client_turn(client))
+    ch_assert(++turns < TURNS_MAX);
+  for (ch_client_event *event = ch_brain_next_event(client->brain); event; event = ch_brain_next_event(client->brain))
+    ch_client_event_free(event);
+}
+
+static void ask(fuzz_client *client, ch_client_request_kind kind, chat_bytes query) {
+  ch_client_request request = {.kind = kind, .tag = 1, .limit = 20};
+  id_of(request.conversation_id, 1);
+  if (kind == CH_REQ_SEARCH) request.text = query;
+  if (kind == CH_REQ_SEND) request.body = ch_bytes_text("hi");
+  if (kind == CH_REQ_MARK_READ) request.number = ROWS;
+  (void)ch_brain_request(client->brain, &request, client->now);
+  work(client);
+}
+
+/* Starts, is welcomed, says and asks what people ask, while time passes. */
+static void live(chat_cache *cache, chat_bytes query) {
+  static const ch_client_request_kind kinds[] = {CH_REQ_CONVERSATIONS, CH_REQ_HISTORY, CH_REQ_SEARCH, CH_REQ_SEND, CH_REQ_MEMBERS, CH_REQ_MARK_READ, CH_REQ_OPEN};
+  fuzz_client client = {.now = {1000, 1700000000000}};
+  int error = fuzz_client_start(&client, NULL, cache);
+  ch_assert(error == 0 || error == CHAT_E_IO || error == CHAT_E_FULL || error == CHAT_E_VERSION || error == CHAT_E_CORRUPT);
+  if (error) return;
+  work(&client);
+  fuzz_client_is_welcome(&client, 1);
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    ask(&client, kinds[i], query);
+  for (int i = 0; i < STEPS; i++) {
+    fuzz_client_waits(&client, STEP_MS);
+    work(&client);
+    fuzz_client_is_welcome(&client, 1);
+  }
+  ch_brain_free(client.brain);
+}
+
 /* --- life --- */
+
+static void path_of(char path[FUZZ_PATH_LEN + 16]) {
+  snprintf(path, FUZZ_PATH_LEN + 16, "%s/db", files.folder);
+}
 
 static chat_cache *new_cache(void) {
   char path[FUZZ_PATH_LEN + 16];
   chat_cache *cache;
-  snprintf(path, sizeof path, "%s/db", files.folder);
+  path_of(path);
   int error = ch_cache_sqlite_new(NULL, path, &cache);
   ch_assert(!error);
   return cache;
@@ -223,10 +267,15 @@ static void make_files(void) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   fuzz_input input = {data, len};
+  char path[FUZZ_PATH_LEN + 16];
   if (files.count == 0) make_files();
   fuzz_files_damage(&files, &input);
+  path_of(path);
+  fuzz_contents_change(path, &input);
+  bool is_lived_on = fuzz_byte(&input) & 1; /* what is damaged may be mended by it */
   chat_bytes query = input.len <= 256 ? ch_bytes_of(input.data, input.len) : ch_bytes_of(input.data, 256);
   chat_cache *cache = new_cache();
+  if (is_lived_on) live(cache, query);
   int error = cache->vtable->open(cache->self);
   ch_assert(error == 0 || error == CHAT_E_CORRUPT || error == CHAT_E_VERSION || error == CHAT_E_IO);
   if (error == 0) {

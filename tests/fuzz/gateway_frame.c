@@ -8,8 +8,7 @@
 #include <string.h>
 
 #include "core/wire.h"
-#include "fuzz/fuzz.h"
-#include "server/role/gateway.h"
+#include "fuzz/support/gateway.h"
 
 enum { CONNS = 2, STEP_MS = 400 };
 
@@ -35,20 +34,10 @@ static void authenticate(ch_op_authenticate *op) {
   op->user = chat_op_copy(&op->op, ch_bytes_of(op->token.data, op->token.len < 3 ? op->token.len : 3));
 }
 
-static void decodes(chat_bytes data) {
-  ch_arena arena;
-  ch_record record;
-  ch_arena_init(&arena, NULL, 1024, ch_decode_cap(data.len));
-  int error = ch_record_decode(data, &arena, &record);
-  ch_assert(!error);
-  ch_arena_fini(&arena);
-}
-
 static void append(world *w, chat_log_append *op, uint8_t choice) {
-  for (size_t i = 0; i < op->count; i++) {
-    decodes(op->records[i].data);
+  fuzz_gateway_writes(op);
+  for (size_t i = 0; i < op->count; i++)
     if (choice % 8 != 7) op->records[i].position = ++w->position;
-  }
 }
 
 static void fill_state(chat_op *op, chat_state *state, chat_bytes user, uint8_t choice) {
@@ -81,10 +70,6 @@ static void fill_result(world *w, chat_op *op, uint8_t choice) {
   }
 }
 
-static bool is_poll(const chat_op *op) {
-  return op->kind == CHAT_OP_LINK_RECEIVE || op->kind == CHAT_OP_DIRECTORY_CHANGES;
-}
-
 /* A backend may fail or not know; it never gives a result then. */
 static void complete(world *w, chat_op *op) {
   static const int statuses[] = {0, 0, 0, 0, 0, CHAT_E_AGAIN, CHAT_E_NOT_FOUND, CHAT_E_UNKNOWN};
@@ -96,7 +81,7 @@ static void complete(world *w, chat_op *op) {
 
 static void run_backends(world *w) {
   for (chat_op *op = w->role.next_op(w->role.self); op; op = w->role.next_op(w->role.self)) {
-    if (is_poll(op))
+    if (fuzz_gateway_is_poll(op))
       ch_op_queue_push(&w->polls, op);
     else
       complete(w, op);
@@ -105,25 +90,11 @@ static void run_backends(world *w) {
 
 /* --- clients --- */
 
-static void is_understood(chat_bytes frame) {
-  ch_arena arena;
-  ch_server_message message;
-  chat_bytes bytes;
-  int error;
-  ch_arena_init(&arena, NULL, 4096, 16 << 20);
-  while (!(error = ch_frame_next(&frame, &bytes))) {
-    error = ch_server_message_decode(bytes, &arena, &message);
-    ch_assert(!error && message.op != CH_SERVER_NONE);
-  }
-  ch_assert(error == CHAT_E_CLOSED);
-  ch_arena_fini(&arena);
-}
-
 static void read_all(world *w) {
   for (uint64_t conn = ch_gateway_next_dirty(w->gateway); conn; conn = ch_gateway_next_dirty(w->gateway)) {
     bool close = false;
     for (chat_bytes frame = ch_gateway_peek(w->gateway, conn, &close); frame.len; frame = ch_gateway_peek(w->gateway, conn, &close)) {
-      is_understood(frame);
+      (void)fuzz_gateway_says(frame);
       ch_gateway_taken(w->gateway, conn, frame.len, w->now);
     }
     if (close) ch_gateway_closed(w->gateway, conn, w->now);
@@ -186,13 +157,9 @@ static void (*const actions[])(world *w) = {frame_of_one, message_of_one, frame_
 
 static void begin(world *w) {
   ch_env env = {.random = fill_random, .random_arg = w};
-  ch_gateway_config config = {
-      .name = ch_bytes_text("g1"),
-      .times = {.hello_ms = 10000, .auth_ms = 10000, .heartbeat_ms = 15000, .idle_ms = 45000, .drain_ms = 5000},
-      .message_partitions = 2, .delivery_partitions = 2, .devices_max = 16, .sessions_max = 8, .in_flight_max = 8, .hold_ms = 300, .hold_max = 3,
-      .append_count_max = 16, .receipt_ms = 200, .route_ms = 300000, .presence_ms = 30000, .out_max = 4 << 20, .out_total_max = 256 << 20, .hook_ms = 5000,
-      .has_may = fuzz_byte(w->input) & 1, .has_before_log = fuzz_byte(w->input) & 1,
-  };
+  ch_gateway_config config = fuzz_gateway_config();
+  config.has_may = fuzz_byte(w->input) & 1;
+  config.has_before_log = fuzz_byte(w->input) & 1;
   int error = ch_gateway_new(&env, &config, &w->gateway);
   ch_assert(!error);
   w->role = ch_gateway_role(w->gateway);
@@ -201,14 +168,7 @@ static void begin(world *w) {
 
 static void end(world *w) {
   for (size_t place = 0; place < CONNS; place++) ch_gateway_closed(w->gateway, w->conns[place], w->now);
-  for (chat_op *op = ch_op_queue_pop(&w->polls); op; op = ch_op_queue_pop(&w->polls)) {
-    op->status = CHAT_E_CANCELED;
-    w->role.complete(w->role.self, op, w->now);
-  }
-  for (chat_op *op = w->role.next_op(w->role.self); op; op = w->role.next_op(w->role.self)) {
-    op->status = CHAT_E_CANCELED;
-    w->role.complete(w->role.self, op, w->now);
-  }
+  fuzz_gateway_cancel(w->role, &w->polls, w->now);
   ch_gateway_free(w->gateway);
 }
 

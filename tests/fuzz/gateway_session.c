@@ -8,10 +8,9 @@
  */
 #include <string.h>
 
-#include "fuzz/fuzz.h"
+#include "fuzz/support/gateway.h"
 #include "fuzz/support/make.h"
 #include "fuzz/support/memory.h"
-#include "server/role/gateway.h"
 #include "server/role/limits.h"
 
 enum {
@@ -24,8 +23,6 @@ enum {
   TICKS_MAX = 1000,
   OPS_MAX = 100000,
   TAGS_MAX = 4096,
-  OUT_MAX = 64 * 1024,
-  OUT_TOTAL_MAX = CONNS * OUT_MAX,
   OUT_TOTAL_SMALL = 2048, /* as much as a script of some KiB gets said */
   MEMORY_MAX = 64 << 20,
   FRAME_ROOM = 2 * CHAT_FRAME_MAX
@@ -199,20 +196,10 @@ static void fill_devices(world *w, chat_store_devices *op) {
 
 /* --- log, link, directory, hooks --- */
 
-static void decodes(chat_bytes data) {
-  ch_arena arena;
-  ch_record record;
-  ch_arena_init(&arena, NULL, 1024, ch_decode_cap(data.len));
-  int error = ch_record_decode(data, &arena, &record);
-  ch_assert(!error);
-  ch_arena_fini(&arena);
-}
-
 static void fill_append(world *w, chat_log_append *op, bool good, uint8_t choice) {
-  for (size_t i = 0; i < op->count; i++) {
-    if (op->topic == CHAT_TOPIC_MESSAGES) decodes(op->records[i].data);
+  fuzz_gateway_writes(op);
+  for (size_t i = 0; i < op->count; i++)
     if (good || (choice >> i % 4 & 1)) op->records[i].position = ++w->position;
-  }
 }
 
 static void fill_deliveries(world *w, chat_link_receive *op, uint8_t choice) {
@@ -324,15 +311,11 @@ static void complete(world *w, chat_op *op, uint8_t choice) {
   w->role.complete(w->role.self, op, w->now);
 }
 
-static bool is_poll(const chat_op *op) {
-  return op->kind == CHAT_OP_LINK_RECEIVE || op->kind == CHAT_OP_DIRECTORY_CHANGES;
-}
-
 static void run_backends(world *w) {
   int count = 0;
   for (chat_op *op = w->role.next_op(w->role.self); op; op = w->role.next_op(w->role.self)) {
     ch_assert(++count < OPS_MAX);
-    if (is_poll(op)) {
+    if (fuzz_gateway_is_poll(op)) {
       ch_op_queue_push(&w->polls, op);
       continue;
     }
@@ -346,20 +329,9 @@ static void run_backends(world *w) {
 
 /* --- clients --- */
 
-static void is_understood(client *c, chat_bytes frame) {
-  ch_arena arena;
-  ch_server_message message;
-  chat_bytes bytes;
-  int error;
-  ch_arena_init(&arena, NULL, 4096, 16 << 20);
-  while (!(error = ch_frame_next(&frame, &bytes))) {
-    error = ch_server_message_decode(bytes, &arena, &message);
-    ch_assert(!error && message.op != CH_SERVER_NONE);
-    c->answers += message.op == CH_ANSWER;
-    ch_assert(c->answers <= c->sends);
-  }
-  ch_assert(error == CHAT_E_CLOSED);
-  ch_arena_fini(&arena);
+static void hears(client *c, chat_bytes frame) {
+  c->answers += fuzz_gateway_says(frame);
+  ch_assert(c->answers <= c->sends);
 }
 
 static client *client_of(world *w, uint64_t number) {
@@ -375,11 +347,11 @@ static void read_one(world *w, client *c) {
   size_t waited_len = 0;
   for (chat_bytes frame = ch_gateway_peek(w->gateway, c->number, &close); frame.len;
        frame = ch_gateway_peek(w->gateway, c->number, &close)) {
-    is_understood(c, frame);
+    hears(c, frame);
     waited_len += frame.len;
     ch_gateway_taken(w->gateway, c->number, frame.len, w->now);
   }
-  ch_assert(waited_len <= OUT_MAX);
+  ch_assert(waited_len <= FUZZ_GATEWAY_OUT_MAX);
   if (close) {
     ch_gateway_closed(w->gateway, c->number, w->now);
     c->number = 0;
@@ -574,29 +546,13 @@ static void read_replies(world *w) {
 static void begin(world *w) {
   static const ch_limits_config limits = {{{60, 20, 4}, {600, 20, 4}, {600, 20, 4}}};
   uint8_t choice = byte(w);
-  w->out_total_max = choice & 16 ? OUT_TOTAL_SMALL : OUT_TOTAL_MAX;
+  ch_gateway_config config = fuzz_gateway_config();
+  config.has_may = choice & 1;
+  config.has_before_log = choice >> 1 & 1;
+  config.store_derives_heads = choice >> 2 & 1;
+  if (choice & 16) config.out_total_max = OUT_TOTAL_SMALL;
+  w->out_total_max = config.out_total_max;
   w->env = (ch_env){.alloc = &w->memory.alloc, .random = fill_random, .random_arg = w};
-  ch_gateway_config config = {
-      .name = ch_bytes_text("g1"),
-      .times = {.hello_ms = 10000, .auth_ms = 10000, .heartbeat_ms = 15000, .idle_ms = 45000, .drain_ms = 5000},
-      .message_partitions = 2,
-      .delivery_partitions = 2,
-      .devices_max = 4,
-      .sessions_max = 3,
-      .in_flight_max = 4,
-      .hold_ms = 300,
-      .hold_max = 3,
-      .append_count_max = 4,
-      .receipt_ms = 200,
-      .route_ms = 300000,
-      .presence_ms = 30000,
-      .out_max = OUT_MAX,
-      .out_total_max = w->out_total_max,
-      .hook_ms = 5000,
-      .has_may = choice & 1,
-      .has_before_log = choice >> 1 & 1,
-      .store_derives_heads = choice >> 2 & 1,
-  };
   int error = choice & 8 ? ch_limits_new(&w->env, &limits, &w->limits) : 0;
   ch_assert(!error);
   if (w->limits) config.limiter = ch_limits_limiter(w->limits);
@@ -605,22 +561,11 @@ static void begin(world *w) {
   w->role = ch_gateway_role(w->gateway);
 }
 
-static void cancel(world *w, ch_op_queue *ops) {
-  for (chat_op *op = ch_op_queue_pop(ops); op; op = ch_op_queue_pop(ops)) {
-    op->status = CHAT_E_CANCELED;
-    w->role.complete(w->role.self, op, w->now);
-  }
-}
-
 static void end(world *w) {
   for (size_t i = 0; i < CONNS; i++)
     leave(w, &w->clients[i]);
-  cancel(w, &w->polls);
-  cancel(w, &w->late);
-  for (chat_op *op = w->role.next_op(w->role.self); op; op = w->role.next_op(w->role.self)) {
-    op->status = CHAT_E_CANCELED;
-    w->role.complete(w->role.self, op, w->now);
-  }
+  fuzz_gateway_cancel(w->role, &w->polls, w->now);
+  fuzz_gateway_cancel(w->role, &w->late, w->now);
   ch_gateway_free(w->gateway);
   ch_limits_free(w->limits);
 }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store's database and its index after damage to their files. Whatever it is: opening and each op end, with an error that is promised or with an answer within what was asked:
- * rows of one conversation, dense and rising, no more than the limit; an index that is damaged is made anew.
+ * A store's database and its index after damage to their files, or with other contents. Whatever it is: opening and each op end, with an error that is promised or with an answer within
+ * what was asked: rows of one conversation, dense and rising, no more than the limit; an index that is damaged is made anew.
  *
- * Input: see support/damage.h; then words to search for.
+ * Input: see support/damage.h, then support/contents.h for each of the two; then words to search for.
  */
 #define _DEFAULT_SOURCE
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend/store_sqlite/store_sqlite.h"
 #include "fuzz/fuzz.h"
+#include "fuzz/support/contents.h"
 #include "fuzz/support/damage.h"
 #include "unit/backend/store_example.h"
 
@@ -197,10 +199,18 @@ static void make_files(void) {
   atexit(remove_folder);
 }
 
+static void change_contents(const char *name, fuzz_input *input) {
+  char path[FUZZ_PATH_LEN + 16];
+  snprintf(path, sizeof path, "%s/%s", files.folder, name);
+  fuzz_contents_change(path, input);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
   fuzz_input input = {data, len};
   if (files.count == 0) make_files();
   fuzz_files_damage(&files, &input);
+  change_contents("store", &input);
+  change_contents("store-search", &input);
   int error = open_store();
   ch_assert(error == 0 || error == CHAT_E_CORRUPT || error == CHAT_E_VERSION || error == CHAT_E_IO);
   if (error) return 0;
