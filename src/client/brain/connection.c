@@ -370,7 +370,12 @@ static void heartbeat(ch_brain *brain) {
   ch_put(brain, &message);
 }
 
+/* What was to be said and found no memory is a hole, behind which a session says nothing any more (core/session.h): the next one says it all. */
 static void check_session(ch_brain *brain) {
+  if (brain->connection.session.out.error) {
+    ch_connection_lose(brain, CHAT_E_NOMEM);
+    return;
+  }
   ch_session_due due = ch_session_check(&brain->connection.session, ch_now_ms(brain));
   if (due == CH_DUE_EXPIRED) ch_connection_lose(brain, CHAT_E_TIMEOUT);
   else if (due == CH_DUE_HEARTBEAT) heartbeat(brain);

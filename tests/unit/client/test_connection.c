@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The connection: back-off, refusals of HELLO, farewells, the token's life, silence. */
+#include "client/brain/owner.h"
 #include "unit/client/script.h"
 #include "unit/core/run.h"
 
@@ -119,6 +120,18 @@ START_TEST(heartbeat_unanswered_ends_the_session) {
   script_expect(s, CH_HEARTBEAT);
   script_wait(s, IDLE_MS);
   check_state(s, CHAT_STATE_CONNECTING, CHAT_E_TIMEOUT);
+  script_free(s);
+}
+END_TEST
+
+/* One moment without memory does not make it mute for as long as the server believes in it. */
+START_TEST(what_could_not_be_said_makes_a_new_session) {
+  script *s = script_online();
+  s->brain->connection.session.out.error = CHAT_E_NOMEM;
+  script_wait(s, 0);
+  check_state(s, CHAT_STATE_CONNECTING, CHAT_E_NOMEM);
+  script_reopen(s);
+  script_connect(s, 2);
   script_free(s);
 }
 END_TEST
@@ -316,6 +329,7 @@ int main(void) {
       {hint_ends_the_back_off, 0},
       {silence_at_the_door, 0},
       {heartbeat_unanswered_ends_the_session, 0},
+      {what_could_not_be_said_makes_a_new_session, 0},
       {shut_out_until_something_is_set_anew, 0},
       {farewells, 0},
       {drain_is_followed, 0},
