@@ -27,7 +27,7 @@
 #include "platform/condition.h"
 #include "platform/platform.h"
 
-enum { GROUP_MAX = 64, PATH_LEN_MAX = 4000, FLUSH_AGAIN_MS = 1000 };
+enum { GROUP_MAX = 64, PATH_LEN_MAX = 4000, FLUSH_AGAIN_MS = 1000, INDEX_RETRY_MS = 1000 };
 
 /* An op that waits. In the op's memory. */
 typedef struct pending {
@@ -466,15 +466,25 @@ static bool is_stopping(sqlite_store *store) {
   return stopping;
 }
 
-/* An error (a full disk) leaves the index behind; the next commit tries again. */
+/* Whatever was wrong (a full disk, no memory) may be over before anything is committed again. */
+static void try_index_later(sqlite_store *store) {
+  pthread_mutex_lock(&store->lock);
+  store->index_stale = true;
+  store->index_due = ch_condition_in_ms(INDEX_RETRY_MS);
+  pthread_mutex_unlock(&store->lock);
+}
+
+/* An error leaves the index behind for a while. */
 static void *indexer_main(void *arg) {
   sqlite_store *store = arg;
   ch_platform_name_thread("chat-index");
   while (wait_for_index(store)) {
     uint64_t erased;
-    while (ch_sqlstore_indexer_step(&store->indexer, &erased) > 0 && !is_stopping(store))
+    int more;
+    while ((more = ch_sqlstore_indexer_step(&store->indexer, &erased)) > 0 && !is_stopping(store))
       tell_forgotten(store, erased);
     tell_forgotten(store, erased);
+    if (more < 0) try_index_later(store);
     sqlite3_wal_checkpoint_v2(store->indexer.index.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
   }
   return NULL;
