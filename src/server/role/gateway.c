@@ -213,6 +213,7 @@ int ch_gateway_new(const ch_env *env, const ch_gateway_config *config, ch_gatewa
   ch_list_init(&gateway->patient);
   gateway->patience.kind = CH_TIMER_PATIENCE;
   ch_timer_heap_init(&gateway->timers, env->alloc);
+  ch_timer_heap_init(&gateway->holders, env->alloc);
   parts_init(gateway);
   int error = ch_sends_init(gateway);
   if (error) {
@@ -243,6 +244,7 @@ void ch_gateway_free(ch_gateway *gateway) {
   ch_calls_fini(gateway);
   ch_timer_heap_clear(&gateway->timers, &gateway->patience);
   ch_timer_heap_fini(&gateway->timers);
+  ch_timer_heap_fini(&gateway->holders);
   ch_hashmap_fini(&gateway->conns);
   ch_hashmap_fini(&gateway->users);
   ch_arena_fini(&gateway->arena);

@@ -148,9 +148,14 @@ static void mark_dirty(ch_gateway *gateway, ch_conn *conn) {
 
 /* Memory, not bytes that wait: it is what the server can run out of. */
 static void count_out(ch_gateway *gateway, ch_conn *conn) {
-  gateway->stats.out_held_len += conn->session.out.cap_len;
+  size_t held_len = conn->session.out.cap_len;
+  if (held_len == conn->out_held_len) return;
+  gateway->stats.out_held_len += held_len;
   gateway->stats.out_held_len -= conn->out_held_len;
-  conn->out_held_len = conn->session.out.cap_len;
+  conn->out_held_len = held_len;
+  /* In the heap of deadlines what is more is earlier. Whoever holds most of what is too much holds at least the mean of it, so that others need not be there. */
+  bool may_be_most = held_len > 0 && held_len >= gateway->config.out_total_max / gateway->config.sessions_max;
+  (void)ch_timer_heap_set(&gateway->holders, &conn->holding, may_be_most ? CH_NEVER_MS - 1 - held_len : CH_NEVER_MS);
 }
 
 static void drop_out(ch_gateway *gateway, ch_conn *conn) {
@@ -158,21 +163,18 @@ static void drop_out(ch_gateway *gateway, ch_conn *conn) {
   count_out(gateway, conn);
 }
 
-static ch_conn *holder_of_most(const ch_gateway *gateway) {
-  ch_conn *most = NULL;
-  for (ch_hashmap_entry *entry = ch_hashmap_first(&gateway->conns); entry; entry = ch_hashmap_next(&gateway->conns, entry)) {
-    ch_conn *conn = entry->value;
-    if (!most || conn->out_held_len > most->out_held_len) most = conn;
-  }
-  return most;
+/* Taken out of the heap: it is to hold nothing. Where memory was out when it was to be put there, `grown` stands for it. */
+static ch_conn *take_holder_of_most(ch_gateway *gateway, ch_conn *grown) {
+  ch_timer *holding = ch_timer_heap_due(&gateway->holders, CH_NEVER_MS - 1);
+  return holding ? CH_LIST_ITEM(holding, ch_conn, holding) : grown;
 }
 
-/* P8, for all together. Whoever holds most holds at least the mean, so that searches are few; and what he misses, he finds by sync. */
+/* P8, for all together. What he misses, he finds by sync. */
 static void keep_total(ch_gateway *gateway, ch_conn *grown, ch_now now) {
   count_out(gateway, grown);
   while (gateway->stats.out_held_len > gateway->config.out_total_max) {
-    ch_conn *most = holder_of_most(gateway);
-    ch_assert(most && most->out_held_len > 0);
+    ch_conn *most = take_holder_of_most(gateway, grown);
+    if (most->out_held_len == 0) return;
     if (!most->closing) {
       ch_conn_cut_off(gateway, most, now);
       continue;
@@ -339,6 +341,7 @@ void ch_gateway_closed(ch_gateway *gateway, uint64_t connection, ch_now now) {
   ch_timer_heap_clear(&gateway->timers, &conn->timer);
   ch_list_remove(&conn->dirty);
   drop_out(gateway, conn);
+  ch_timer_heap_clear(&gateway->holders, &conn->holding);
   ch_session_fini(&conn->session);
   ch_free(gateway->env.alloc, conn);
   gateway->stats.sessions = gateway->conns.count;

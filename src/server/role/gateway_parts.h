@@ -117,6 +117,7 @@ struct ch_conn {
   ch_session session;
   ch_timer timer;
   ch_list dirty, of_user, renewing; /* nodes */
+  ch_timer holding;          /* in gateway.holders */
   uint64_t patient_until_ms; /* `dirty` is in gateway.patient until then; 0: it is not */
   ch_list lanes, watches;
   ch_user *user; /* NULL until the login is done */
@@ -407,6 +408,7 @@ struct ch_gateway {
   ch_arena arena; /* of the message that is being read, or the delivery */
   ch_hashmap conns, users;
   ch_list dirty;   /* connections with something to write */
+  ch_timer_heap holders; /* connections for which much waits, whoever holds most first */
   ch_list patient; /* those with nothing but what can wait for company (patience_ms), the first to become dirty first */
   ch_timer patience;
   ch_pace pace;
