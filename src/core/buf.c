@@ -139,10 +139,19 @@ int ch_cursor_u64(ch_cursor *cursor, uint64_t *out) {
   return cursor->error;
 }
 
-int ch_cursor_long_varint(ch_cursor *cursor, uint64_t *out) {
+/* Most are one byte. */
+static bool take_short_varint(ch_cursor *cursor, uint64_t *out) {
+  if (cursor->error || cursor->left_len == 0 || cursor->data[0] >= 0x80) return false;
+  *out = *cursor->data++;
+  cursor->left_len--;
+  return true;
+}
+
+int ch_cursor_varint(ch_cursor *cursor, uint64_t *out) {
   uint64_t value = 0;
+  if (take_short_varint(cursor, out)) return CHAT_OK;
   *out = 0;
-  for (size_t i = 0; i < VARINT_LEN_MAX && i < cursor->left_len && !cursor->error; i++) {
+  for (size_t i = 0; i < cursor->left_len && !cursor->error; i++) {
     uint8_t byte = cursor->data[i];
     /* The tenth byte holds the 64th bit and nothing else. */
     if (i == VARINT_LEN_MAX - 1 && byte > 1) break;

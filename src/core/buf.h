@@ -55,20 +55,10 @@ ch_cursor ch_cursor_of(ch_bytes bytes);
 /* Each reads one value and gives cursor->error: 0, or CHAT_E_PROTOCOL, where *out is 0 (or no bytes). */
 int ch_cursor_u8(ch_cursor *cursor, uint8_t *out);
 int ch_cursor_u64(ch_cursor *cursor, uint64_t *out);
-static inline int ch_cursor_varint(ch_cursor *cursor, uint64_t *out);
+int ch_cursor_varint(ch_cursor *cursor, uint64_t *out);
 /* The next len bytes, borrowed from what the cursor reads. */
 int ch_cursor_bytes(ch_cursor *cursor, size_t len, ch_bytes *out);
 /* 0 if all was read without an error, else CHAT_E_PROTOCOL: bytes are left, or an earlier read failed. */
 int ch_cursor_end(ch_cursor *cursor);
-
-/* For ch_cursor_varint alone: most are one byte. */
-int ch_cursor_long_varint(ch_cursor *cursor, uint64_t *out);
-
-static inline int ch_cursor_varint(ch_cursor *cursor, uint64_t *out) {
-  if (cursor->error || cursor->left_len == 0 || cursor->data[0] >= 0x80) return ch_cursor_long_varint(cursor, out);
-  *out = *cursor->data++;
-  cursor->left_len--;
-  return 0;
-}
 
 #endif

@@ -141,9 +141,7 @@ static unsigned wire_of(const known_field *known) {
   case PROTOBUF_C_TYPE_UINT64:
   case PROTOBUF_C_TYPE_ENUM: return VARINT;
   case PROTOBUF_C_TYPE_FIXED64: return FIXED64;
-  case PROTOBUF_C_TYPE_BYTES:
-  case PROTOBUF_C_TYPE_MESSAGE: return DELIMITED;
-  default: ch_assert(!"a type of field that the schema uses"); return DELIMITED;
+  default: return DELIMITED; /* bytes and messages: the schema has no more types (unit/core/test_codec_read.c) */
   }
 }
 

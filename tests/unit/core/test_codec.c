@@ -279,13 +279,17 @@ START_TEST(encoding_without_memory) {
 }
 END_TEST
 
-/* The same for a message of each side, and for events that were encoded before. */
+/* The same for a message of each side, for one of each that needs more than the memory on the stack, and for events that were encoded before. */
 START_TEST(encoding_messages_without_memory) {
+  static uint8_t ids[100][16];
+  static chat_watermark marks[100];
+  ch_client_message long_question = {.op = CH_GET_RECEIPTS, .u.get_receipts = {.conversation_ids = (const uint8_t(*)[16])ids, .count = 100}};
+  ch_server_message long_answer = {.op = CH_RECEIPTS, .u.receipts = {.marks = marks, .count = 100}};
   failing_allocator memory;
   ch_buf events;
   ch_buf_init(&events, NULL, OUT_MAX);
   ck_assert_int_eq(ch_events_encode(live_events, 2, &events), CHAT_OK);
-  for (int which = 0; which < 3; which++) {
+  for (int which = 0; which < 5; which++) {
     int error = CHAT_E_NOMEM;
     for (size_t left = 0; error; left++) {
       ch_buf short_of;
@@ -294,6 +298,8 @@ START_TEST(encoding_messages_without_memory) {
       if (which == 0) error = ch_client_message_encode(&client_examples[0], &short_of);
       if (which == 1) error = ch_server_message_encode(&server_examples[0], &short_of);
       if (which == 2) error = ch_live_encode_shared(1, 2, ch_buf_bytes(&events), &short_of);
+      if (which == 3) error = ch_client_message_encode(&long_question, &short_of);
+      if (which == 4) error = ch_server_message_encode(&long_answer, &short_of);
       ck_assert_int_eq(error, error ? CHAT_E_NOMEM : CHAT_OK);
       if (error) ck_assert_uint_eq(short_of.len, 0);
       ck_assert_uint_le(left, 100);

@@ -354,7 +354,7 @@ START_TEST(memory_that_runs_out_is_said) {
     if (!error) break;
     ck_assert_int_eq(error, CHAT_E_NOMEM);
   }
-  ck_assert_int_gt(failures, 50);
+  ck_assert_int_gt(failures, 20);
   end();
 }
 END_TEST
