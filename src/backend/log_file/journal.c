@@ -14,7 +14,7 @@
 #include "platform/platform.h"
 
 /* A commit is gathered in memory up to this, or one record. */
-enum { STEP_LEN = 1024 * 1024 }; /* by so much a segment's file grows */
+enum { STEP_LEN = 1024 * 1024 }; /* so much of a segment is written with zeros at a time */
 enum { OUT_LEN = 1024 * 1024 + CH_LOGFILE_DATA_MAX + CH_LOGFILE_RECORD_LEN };
 
 /* ------------------------------------------------------------------------------------------------ list of segments */
@@ -96,13 +96,15 @@ static size_t first_len(const ch_journal *journal) {
   return journal->config.segment_len < STEP_LEN ? journal->config.segment_len : STEP_LEN;
 }
 
-/* Written with zeros beforehand: a commit then changes no size and no extents, which halves what it costs (docs/decisions/0003). */
+/* Room for all of it, so that a disk that is full meanwhile stops nobody; and the first step written with zeros: a commit then changes no size and no extents, which halves what it costs
+ * (docs/decisions/0003). */
 static int make_file(const ch_journal *journal, const char *name, ch_logfile_header header, int *out) {
   uint8_t bytes[CH_LOGFILE_HEADER_LEN];
   ch_logfile_header_encode(&header, bytes);
   *out = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (*out < 0) return ch_platform_file_error(errno);
-  int error = write_zeros(journal, *out, 0, first_len(journal));
+  int code = posix_fallocate(*out, 0, (off_t)journal->config.segment_len);
+  int error = code ? ch_platform_file_error(code) : write_zeros(journal, *out, 0, first_len(journal));
   if (!error) error = write_all(journal, *out, bytes, sizeof bytes, 0);
   if (!error) error = sync_file(journal, *out);
   return error;
@@ -149,7 +151,7 @@ static int remake(ch_journal *journal) {
   return 0;
 }
 
-/* A step at a time: zeros for a whole segment at once would keep all commits waiting for a tenth of a second. */
+/* A step further: zeros for a whole segment at once would keep all commits waiting for a tenth of a second. */
 static int extend(ch_journal *journal) {
   size_t left_len = journal->config.segment_len - journal->len, len = journal->len + (left_len < STEP_LEN ? left_len : STEP_LEN);
   int error = write_zeros(journal, journal->fd, journal->len, len);

@@ -42,7 +42,7 @@ typedef struct ch_journal {
 
   /* The appending thread's. */
   int fd; /* of the newest segment; -1: the journal must be opened again before anything is appended */
-  size_t len, used_len; /* of that segment: file, and what is written */
+  size_t len, used_len; /* of that segment: what is written at all, zeros too; and with records */
   uint32_t seed;
   uint64_t last_ms;
   uint8_t *out; /* the commit that is being gathered: out_len bytes, out_count records */
