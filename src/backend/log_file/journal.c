@@ -13,8 +13,8 @@
 #include "core/assert.h"
 #include "platform/platform.h"
 
-/* A commit is gathered in memory up to this, or one record. */
 enum { STEP_LEN = 1024 * 1024 }; /* so much of a segment is written with zeros at a time */
+/* A commit is gathered in memory up to this, or one record. */
 enum { OUT_LEN = 1024 * 1024 + CH_LOGFILE_DATA_MAX + CH_LOGFILE_RECORD_LEN };
 
 /* ------------------------------------------------------------------------------------------------ list of segments */
@@ -92,8 +92,10 @@ static int read_all(int fd, uint8_t *out, size_t len, size_t at) {
 
 /* ------------------------------------------------------------------------------------------------ the next segment */
 
-static size_t first_len(const ch_journal *journal) {
-  return journal->config.segment_len < STEP_LEN ? journal->config.segment_len : STEP_LEN;
+/* Where the step that begins at `from` ends. */
+static size_t step_end(const ch_journal *journal, size_t from) {
+  size_t left_len = journal->config.segment_len - from;
+  return from + (left_len < STEP_LEN ? left_len : STEP_LEN);
 }
 
 /* Room for all of it, so that a disk that is full meanwhile stops nobody; and the first step written with zeros: a commit then changes no size and no extents, which halves what it costs
@@ -104,7 +106,7 @@ static int make_file(const ch_journal *journal, const char *name, ch_logfile_hea
   *out = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (*out < 0) return ch_platform_file_error(errno);
   int code = posix_fallocate(*out, 0, (off_t)journal->config.segment_len);
-  int error = code ? ch_platform_file_error(code) : write_zeros(journal, *out, 0, first_len(journal));
+  int error = code ? ch_platform_file_error(code) : write_zeros(journal, *out, 0, step_end(journal, 0));
   if (!error) error = write_all(journal, *out, bytes, sizeof bytes, 0);
   if (!error) error = sync_file(journal, *out);
   return error;
@@ -147,13 +149,13 @@ static int remake(ch_journal *journal) {
   pthread_mutex_lock(&journal->lock);
   newest(journal)->epoch = segment.epoch;
   pthread_mutex_unlock(&journal->lock);
-  use_segment(journal, fd, first_len(journal), CH_LOGFILE_HEADER_LEN);
+  use_segment(journal, fd, step_end(journal, 0), CH_LOGFILE_HEADER_LEN);
   return 0;
 }
 
 /* A step further: zeros for a whole segment at once would keep all commits waiting for a tenth of a second. */
 static int extend(ch_journal *journal) {
-  size_t left_len = journal->config.segment_len - journal->len, len = journal->len + (left_len < STEP_LEN ? left_len : STEP_LEN);
+  size_t len = step_end(journal, journal->len);
   int error = write_zeros(journal, journal->fd, journal->len, len);
   if (error) return error;
   error = sync_file(journal, journal->fd);
@@ -177,7 +179,7 @@ int ch_journal_roll(ch_journal *journal) {
     return error;
   }
   close(journal->fd);
-  use_segment(journal, fd, first_len(journal), CH_LOGFILE_HEADER_LEN);
+  use_segment(journal, fd, step_end(journal, 0), CH_LOGFILE_HEADER_LEN);
   return 0;
 }
 
@@ -314,7 +316,7 @@ static int make_first(ch_journal *journal) {
   if (error) return error;
   error = list_add(journal, segment);
   if (error) close(fd);
-  else use_segment(journal, fd, first_len(journal), CH_LOGFILE_HEADER_LEN);
+  else use_segment(journal, fd, step_end(journal, 0), CH_LOGFILE_HEADER_LEN);
   return error;
 }
 
